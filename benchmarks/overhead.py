@@ -1,0 +1,114 @@
+"""What the whole program costs over a plain diffusers call, as a ratio, on this machine.
+
+    python -m benchmarks.overhead [--pairs 10] [--steps 20] [--poll-ms 0]
+
+Starts the program as a user would (its own processes, no page open), then makes the same picture in turn: A through
+POST /sdapi/v1/txt2img, B by a plain pipeline call in this process that also writes its PNG, A, B, ... and prints the
+median of A/B pair by pair. While one side works the other is idle. --poll-ms asks for progress that often during A.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import statistics
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from benchmarks.program import machine, running_program
+
+PROMPT = "a red apple, 3d"
+
+
+def plain(folder: Path, steps: int) -> Any:
+    """The plain script: load once, then one call and one PNG a picture."""
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+    from modules.samplers.build import build_scheduler
+
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, safety_checker=None, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    config = dict(pipeline.scheduler.config)
+
+    def make(seed: int, out: Path) -> Any:
+        pipeline.scheduler = build_scheduler("DPM++ 2M", "Automatic", config)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        image = pipeline(prompt=PROMPT, negative_prompt="", num_inference_steps=steps, guidance_scale=5.0, generator=generator).images[0]
+        image.save(out)
+        return image
+
+    return make
+
+
+def ask(url: str, seed: int, steps: int) -> bytes:
+    body = {"prompt": PROMPT, "steps": steps, "cfg_scale": 5, "seed": seed, "sampler_name": "DPM++ 2M", "width": 128, "height": 128, "save_images": True}
+    request = urllib.request.Request(f"{url}/sdapi/v1/txt2img", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        return base64.b64decode(json.load(answer)["images"][0])
+
+
+def poll(url: str, every_s: float, stop: threading.Event, latencies: list[float]) -> None:
+    while not stop.is_set():
+        began = time.perf_counter()
+        urllib.request.urlopen(f"{url}/sdapi/v1/progress", timeout=60).read()
+        latencies.append(time.perf_counter() - began)
+        stop.wait(every_s)
+
+
+def measure(url: str, make: Any, args: argparse.Namespace, out: Path) -> tuple[list[float], list[float], list[float]]:
+    from PIL import Image
+
+    ours, theirs, latencies = [], [], []
+    for n in range(args.pairs + 2):
+        stop = threading.Event()
+        poller = threading.Thread(target=poll, args=(url, args.poll_ms / 1000, stop, latencies))
+        if args.poll_ms:
+            poller.start()
+        began = time.perf_counter()
+        png = ask(url, n, args.steps)
+        middle = time.perf_counter()
+        stop.set()
+        if args.poll_ms:
+            poller.join()
+        between = time.perf_counter()
+        image = make(n, out / "plain.png")
+        ended = time.perf_counter()
+        same = list(Image.open(io.BytesIO(png)).convert("RGB").getdata()) == list(image.getdata())
+        if not same:
+            raise SystemExit(f"seed {n}: the two pictures differ, so their times cannot be compared")
+        if n >= 2:  # two pairs to warm up
+            ours.append(middle - began)
+            theirs.append(ended - between)
+    return ours, theirs, latencies
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--poll-ms", type=float, default=0)
+    args = parser.parse_args()
+    print(machine())
+    with tempfile.TemporaryDirectory() as folder, running_program(Path(folder)) as program:
+        program.wait_for_model()
+        make = plain(program.starter, args.steps)
+        ours, theirs, latencies = measure(program.url, make, args, Path(folder))
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    print(f"{args.pairs} pairs, {args.steps} steps, 128x128, equal pictures")
+    print(f"through the API : median {statistics.median(ours):.3f} s  (min {min(ours):.3f}, max {max(ours):.3f})")
+    print(f"plain diffusers : median {statistics.median(theirs):.3f} s  (min {min(theirs):.3f}, max {max(theirs):.3f})")
+    print(f"ratio, pair by pair: median {statistics.median(ratios):.3f}  (min {min(ratios):.3f}, max {max(ratios):.3f})")
+    if latencies:
+        latencies.sort()
+        print(f"progress answers: {len(latencies)}, p50 {latencies[len(latencies) // 2] * 1000:.1f} ms, p99 {latencies[int(len(latencies) * 0.99)] * 1000:.1f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The records of the job room: a job, one of its events, and what the running one is doing right now. No behaviour."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+STATES = ("queued", "running", "done", "failed", "canceled", "parked")
+FINISHED = frozenset({"done", "failed", "canceled", "parked"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A row of the store. number: order of arrival; key: the submitter's idempotency key; times: seconds since 1970.
+
+    request: as asked; resolved: nothing left open; result: `Result.to_data()`; fault: `Fault.data()`.
+    """
+
+    id: str
+    number: int
+    kind: str
+    state: str
+    request: dict[str, Any]
+    resolved: dict[str, Any]
+    owner: str
+    key: str | None
+    attempts: int
+    priority: int
+    created_s: float
+    started_s: float | None
+    finished_s: float | None
+    result: dict[str, Any] | None
+    fault: dict[str, Any] | None
+
+    @property
+    def finished(self) -> bool:
+        return self.state in FINISHED
+
+    def to_data(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One numbered event of a job. number: 1, 2, ... within the job; type: state, picture, warning, log or done."""
+
+    job: str
+    number: int
+    time_s: float
+    type: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What a running job is doing now; not kept. fraction: 0..1 of the whole job; eta_s: seconds left, None while unknown.
+
+    step of steps: network steps of the current batch; batch_no: 0-based; preview: JPEG bytes; preview_number grows with each.
+    """
+
+    job: str
+    fraction: float = 0.0
+    eta_s: float | None = None
+    step: int = 0
+    steps: int = 0
+    batch_no: int = 0
+    batch_count: int = 1
+    text: str = ""
+    preview: bytes | None = None
+    preview_number: int = 0
+    flags: frozenset[str] = frozenset()
+
+
+def new_id() -> str:
+    """A job id: sorts by time of creation, cannot be guessed, safe in file names and URLs."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"

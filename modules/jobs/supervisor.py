@@ -1,0 +1,261 @@
+"""One slot: a thread that keeps a worker process alive, gives it the next job, and writes down what it says.
+
+Knows processes and the store; knows nothing about what a job does. The worker may be killed at any moment: the job it
+ran is queued again once, then parked. Start reading at `Slot.run`.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+from modules.faults import WorkerDied
+from modules.jobs.records import Job, Live
+from modules.jobs.store import JobStore
+from modules.jobs.wire import Wire
+
+STALL_S = 120.0
+STALL_STEPS = 20
+LOG_LIMIT_BYTES = 10_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPlan:
+    """How to start a worker. runner: "module:function"; folders, flags: plain data; program: the working directory."""
+
+    runner: str
+    folders: dict[str, Any]
+    flags: dict[str, Any]
+    program: Path
+    log: Path
+
+
+@dataclass
+class _Run:
+    """The job in hand: when it began, its latest progress, how long steps take."""
+
+    job: Job
+    live: Live
+    began: float = field(default_factory=time.monotonic)
+    last_step: float = field(default_factory=time.monotonic)
+    step_s: float = 0.0
+    eta_from: tuple[float, float] | None = None
+
+
+class Slot:
+    """Runs jobs on one device until `stop`. `changed` is called after every change that somebody may wait for."""
+
+    def __init__(self, store: JobStore, plan: WorkerPlan, index: int, changed: Callable[[str], None]) -> None:
+        self._store = store
+        self._plan = plan
+        self._changed = changed
+        self._index = index
+        self._inbox: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wire: Wire | None = None
+        self._life = 0
+        self._stopping = threading.Event()
+        self._run: _Run | None = None
+        self._ready = False
+        self._deaths = 0
+        self.status: dict[str, Any] = {"state": "starting", "pid": None, "device": {}, "model": None, "memory": {}, "message": "Starting…"}
+        self._thread = threading.Thread(target=self.run, name=f"slot-{index}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """End the worker. A job it is running goes back to the queue and does not lose an attempt."""
+        self._stopping.set()
+        self.nudge()
+        self._thread.join(timeout_s)
+
+    def nudge(self) -> None:
+        """There may be something to do."""
+        self._inbox.put((self._life, {"say": "nudge"}))
+
+    def live(self) -> Live | None:
+        run = self._run
+        if run is None:
+            return None
+        self.tell({"do": "watch"})
+        return run.live
+
+    def running(self) -> str | None:
+        run = self._run
+        return run.job.id if run else None
+
+    def tell(self, order: dict[str, Any]) -> None:
+        """Send an order; a worker that is just dying does not hear it."""
+        wire = self._wire
+        if wire is not None:
+            with contextlib.suppress(OSError, ValueError):
+                wire.send(order)
+
+    def run(self) -> None:
+        """The slot's thread."""
+        while not self._stopping.is_set():
+            if self._process is None:
+                self._spawn()
+            if self._ready and self._run is None and self._store.fact("paused") != "1":
+                self._begin_next()
+            self._take_message(timeout_s=0.5 if self._run else 1.0)
+            self._watch_over()
+        self._end_worker()
+
+    def _spawn(self) -> None:
+        if self._deaths:
+            self._stopping.wait(min(30.0, 0.5 * 2 ** min(self._deaths - 1, 6)))
+            if self._stopping.is_set():
+                return
+        self._life += 1
+        self._ready = False
+        log = _open_log(self._plan.log)
+        with log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "modules.jobs.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                cwd=self._plan.program, env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}, start_new_session=os.name != "nt",
+            )
+        self._wire = Wire(cast(BinaryIO, self._process.stdout), cast(BinaryIO, self._process.stdin))
+        self.status |= {"state": "starting", "pid": self._process.pid, "message": "Starting the worker…", "model": None}
+        threading.Thread(target=self._listen, args=(self._wire, self._life), daemon=True, name=f"worker-{self._index}").start()
+        self.tell({"runner": self._plan.runner, "folders": self._plan.folders, "flags": self._plan.flags, "device_index": self._index})
+
+    def _listen(self, wire: Wire, life: int) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            for message in wire.messages():
+                self._inbox.put((life, message))
+        self._inbox.put((life, {"say": "gone"}))
+
+    def _begin_next(self) -> None:
+        job = self._store.claim()
+        if job is None:
+            return
+        made = [e.data for e in self._store.events(job.id) if e.type == "picture"] if job.attempts > 1 else []
+        self._run = _Run(job=job, live=Live(job=job.id, text=self.status["message"]))
+        self.status |= {"state": "busy"}
+        self.tell({"do": "job", "job": {"id": job.id, "kind": job.kind, "resolved": job.resolved, "attempts": job.attempts, "made": made}})
+        self._changed(job.id)
+
+    def _take_message(self, timeout_s: float) -> None:
+        try:
+            life, message = self._inbox.get(timeout=timeout_s)
+        except queue.Empty:
+            return
+        if message["say"] == "nudge" or life != self._life:
+            return
+        match message["say"]:
+            case "ready":
+                self.status |= {"device": message["device"], "message": "Getting ready…"}
+            case "status":
+                self.status |= {k: v for k, v in message.items() if k != "say"}
+                self._set_live(text=message["message"])
+            case "idle":
+                self._ready = True
+                self.status |= {"state": "idle", "memory": message["memory"]}
+            case "gone":
+                self._worker_gone()
+            case _:
+                self._take_run_message(message)
+        self._changed("")
+
+    def _take_run_message(self, message: dict[str, Any]) -> None:
+        run = self._run
+        if run is None or message.get("job") != run.job.id:
+            return
+        match message["say"]:
+            case "progress":
+                self._take_progress(run, {k: v for k, v in message.items() if k not in ("say", "job")})
+            case "preview":
+                self._set_live(preview=base64.b64decode(message["jpeg"]), preview_number=message["number"])
+            case "event":
+                self._store.add_event(run.job.id, message["type"], message["data"])
+            case "done":
+                self._deaths = 0
+                self._run = None
+                self._store.finish(run.job.id, message["state"], result=message["result"], fault=message["fault"])
+                self._changed(run.job.id)
+            case _:
+                pass
+
+    def _take_progress(self, run: _Run, where: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if where["step"] > run.live.step:
+            run.step_s = max(run.step_s * 0.8, now - run.last_step)
+        run.last_step = now
+        if run.eta_from is None:
+            run.eta_from = (now, where["fraction"])
+        then, had = run.eta_from
+        gained = where["fraction"] - had
+        eta = (now - then) * (1 - where["fraction"]) / gained if gained > 0 else None
+        self._set_live(**where, eta_s=eta)
+
+    def _set_live(self, **changes: Any) -> None:
+        if self._run is not None:
+            self._run.live = replace(self._run.live, **changes)
+
+    def _watch_over(self) -> None:
+        """Pass on words left in the store by other processes, and end a worker that has stopped in the middle of its steps."""
+        run = self._run
+        if run is None:
+            return
+        asked = self._store.asked(run.job.id)
+        if asked is not None and asked not in run.live.flags:
+            self._set_live(flags=run.live.flags | {asked})
+            self.tell({"do": asked, "job": run.job.id})
+            if asked == "skip":
+                self._store.clear_asked(run.job.id)
+                self._set_live(flags=run.live.flags - {"skip"})
+        sampling = 0 < run.live.step < run.live.steps
+        if sampling and time.monotonic() - run.last_step > max(STALL_S, STALL_STEPS * run.step_s):
+            self.status |= {"message": "The worker stopped answering and is started again."}
+            self._kill()
+
+    def _worker_gone(self) -> None:
+        process, self._process, self._wire = self._process, None, None
+        code = process.wait() if process else None
+        self._deaths += 1
+        self._ready = False
+        self.status |= {"state": "dead", "pid": None, "message": f"The worker ended (exit {code}); starting another one."}
+        run, self._run = self._run, None
+        if run is not None:
+            fault = WorkerDied(
+                f"The worker process ended while it ran this job (exit {code}). See {self._plan.log.name}; if it happens again, "
+                "try a smaller size or batch.", exit_code=code,
+            )
+            self._store.requeue(run.job.id, fault=fault.data())
+            self._changed(run.job.id)
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    def _end_worker(self) -> None:
+        run, self._run = self._run, None
+        if run is not None:
+            self._store.requeue(run.job.id, fault=None, counts=False)
+        self.tell({"do": "quit"})
+        if self._process is not None:
+            try:
+                self._process.wait(0.3 if run is None else 0.01)
+            except subprocess.TimeoutExpired:
+                self._kill()
+                self._process.wait()
+        self.status |= {"state": "off", "pid": None, "message": ""}
+
+
+def _open_log(path: Path) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
+        os.replace(path, path.with_suffix(".old.log"))
+    return path.open("ab")

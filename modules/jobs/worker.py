@@ -1,0 +1,189 @@
+"""The worker process: `python -m modules.jobs.worker`. One a device; runs jobs, one at a time, and reports.
+
+Knows the conversation with the supervisor; knows nothing about what a job does: a runner does. The process ends at once
+when the supervisor goes away, so that no second program can hold the device. Start reading at `serve`.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Protocol
+
+from modules.faults import Cancelled, Fault
+from modules.folders import Folders
+from modules.jobs.wire import Wire
+
+WATCHED_S = 3.0
+
+
+class RunControl:
+    """What a runner uses to report on its job and to learn that it should stop. Made anew for each job.
+
+    interrupted: stop at the next step and keep the pictures; take_skip(): end the current batch only (asks once);
+    watched: somebody looks at the progress, so previews are worth making.
+    """
+
+    def __init__(self, wire: Wire, job: str) -> None:
+        self._wire = wire
+        self.job = job
+        self.interrupted = False
+        self.skipped = False
+        self.watched_until = 0.0
+        self._previews = 0
+
+    @property
+    def watched(self) -> bool:
+        return time.monotonic() < self.watched_until
+
+    def take_skip(self) -> bool:
+        skipped, self.skipped = self.skipped, False
+        return skipped
+
+    def progress(self, *, fraction: float, step: int, steps: int, batch_no: int, batch_count: int, text: str = "") -> None:
+        """fraction: 0..1 of the whole job; step of steps in batch batch_no (0-based) of batch_count."""
+        where = {"fraction": fraction, "step": step, "steps": steps, "batch_no": batch_no, "batch_count": batch_count, "text": text}
+        self._wire.send({"say": "progress", "job": self.job, **where})
+
+    def preview(self, jpeg: bytes) -> None:
+        self._previews += 1
+        self._wire.send({"say": "preview", "job": self.job, "jpeg": base64.b64encode(jpeg).decode(), "number": self._previews})
+
+    def event(self, kind: str, data: dict[str, Any]) -> None:
+        """A numbered, durable event: "picture", "warning" or "log"."""
+        self._wire.send({"say": "event", "job": self.job, "type": kind, "data": data})
+
+    def status(self, message: str, **facts: Any) -> None:
+        """What the worker is doing, for people; facts (model=...) are kept until they change."""
+        self._wire.send({"say": "status", "message": message, **facts})
+
+
+class Runner(Protocol):
+    """What does the work. Built in the worker process from plain data."""
+
+    def device(self) -> dict[str, Any]:
+        """Probe the device; JSON-ready."""
+        ...
+
+    def warm(self, status: Any) -> None:
+        """Get ready for the likely next job. Called once after the start; a fault here is reported, not fatal."""
+        ...
+
+    def run(self, job: dict[str, Any], control: RunControl) -> tuple[str, dict[str, Any]]:
+        """Do a job; returns (state, result) with state "done" or "canceled". Raises Fault, Cancelled."""
+        ...
+
+    def memory(self) -> dict[str, Any]:
+        """Memory figures in the shape of A1111's /sdapi/v1/memory."""
+        ...
+
+
+class Worker:
+    """The loop. Reads orders on one thread, runs jobs on the main thread (some drivers insist on that)."""
+
+    def __init__(self, wire: Wire, runner: Runner) -> None:
+        self._wire = wire
+        self._runner = runner
+        self._orders: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._control: RunControl | None = None
+
+    def listen(self) -> None:
+        """Take orders until the supervisor is gone, then end the process at once."""
+        for order in self._wire.messages():
+            control = self._control
+            match order.get("do"):
+                case "watch" if control:
+                    control.watched_until = time.monotonic() + WATCHED_S
+                case "interrupt" if control and control.job == order.get("job"):
+                    control.interrupted = True
+                case "skip" if control and control.job == order.get("job"):
+                    control.skipped = True
+                case "job":  # the control exists from now on, so that an interrupt cannot come too early
+                    self._control = RunControl(self._wire, order["job"]["id"])
+                    self._orders.put({**order, "control": self._control})
+                case "quit":
+                    self._orders.put(order)
+                case _:
+                    pass
+        os._exit(0)
+
+    def serve(self) -> None:
+        """Announce the device, warm up, then run jobs until told to quit."""
+        self._wire.send({"say": "ready", "pid": os.getpid(), "device": self._runner.device()})
+        try:
+            self._runner.warm(lambda message, **facts: self._wire.send({"say": "status", "message": message, **facts}))
+        except Fault as fault:
+            self._wire.send({"say": "status", "message": fault.message})
+        self._wire.send({"say": "idle", "memory": self._runner.memory()})
+        while True:
+            order = self._orders.get()
+            if order["do"] == "quit":
+                return
+            if order["do"] == "job":
+                self._run(order["job"], order["control"])
+            self._wire.send({"say": "idle", "memory": self._runner.memory()})
+
+    def _run(self, job: dict[str, Any], control: RunControl) -> None:
+        answer: dict[str, Any]
+        try:
+            state, result = self._runner.run(job, control)
+            answer = {"state": state, "result": result, "fault": None}
+        except Cancelled:
+            answer = {"state": "canceled", "result": None, "fault": None}
+        except Fault as fault:
+            answer = {"state": "failed", "result": None, "fault": fault.data()}
+        except Exception as error:
+            trace = traceback.format_exc()
+            sys.stderr.write(trace)
+            control.event("log", {"text": trace[-8000:]})
+            fault = Fault(f"{type(error).__name__}: {error}. The job's log has the details.")
+            answer = {"state": "failed", "result": None, "fault": {**fault.data(), "kind": "unexpected"}}
+        finally:
+            self._control = None
+        self._wire.send({"say": "done", "job": job["id"], **answer})
+
+
+def build_runner(name: str, init: dict[str, Any]) -> Runner:
+    """The runner named "package.module:function", called with (folders, flags, device_index)."""
+    module, _, function = name.partition(":")
+    build = getattr(importlib.import_module(module), function)
+    return build(Folders.from_data(init["folders"]), init["flags"], init["device_index"])
+
+
+def main() -> None:
+    """Entry of the process. The first line on stdin says what to be."""
+    private_out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print goes to the log, not into the conversation
+    sys.stdout = sys.stderr
+    _be_first_to_go()
+    wire = Wire(sys.stdin.buffer, private_out)
+    init = next(wire.messages(), None)
+    if init is None:
+        return
+    runner = build_runner(init["runner"], init)
+    worker = Worker(wire, runner)
+    threading.Thread(target=worker.listen, daemon=True, name="orders").start()
+    worker.serve()
+
+
+def _be_first_to_go() -> None:
+    """When memory runs out, the kernel should end this process and not the page; and the page answers first."""
+    score = Path("/proc/self/oom_score_adj")
+    try:
+        if score.exists():
+            score.write_text("500")
+        if hasattr(os, "nice"):
+            os.nice(5)
+    except OSError as error:
+        sys.stderr.write(f"could not lower the worker's priority: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

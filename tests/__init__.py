@@ -1,0 +1,1 @@
+"""The tests, one folder a room. tests/conftest.py holds what all share."""

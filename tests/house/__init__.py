@@ -1,0 +1,1 @@
+"""The rules of the house as tests: floors, cycles, sizes, writes, names, docs. Start reading at `tree.Tree`."""
