@@ -58,6 +58,7 @@ class Jobs:
         write_atomic(self._holder_file, json.dumps({"pid": os.getpid(), "url": url}).encode())
         for job in self._store.list(states=("running",), limit=10_000):  # cut off when the last owner died
             self._store.requeue(job.id, fault={"kind": "worker_died", "message": "The program ended while it ran this job."})
+        self._store.prune()
         self._add_slot(self._first_device)
         return True
 

@@ -20,6 +20,7 @@ from modules.jobs.records import FINISHED, Event, Job, new_id
 
 SCHEMA_VERSION = 1
 MAX_ATTEMPTS = 2
+KEEP_FINISHED = 5000
 _SCHEMA = """
 CREATE TABLE jobs (
   number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, key TEXT UNIQUE, kind TEXT NOT NULL, state TEXT NOT NULL,
@@ -45,7 +46,6 @@ class JobStore:
         try:
             self._db = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
         except sqlite3.DatabaseError as error:
             raise SetupFault(f"The job list {path} cannot be read ({error}). Move it away to start with an empty one.") from error
@@ -65,8 +65,10 @@ class JobStore:
                 db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
+    def _change(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction. Each survives a killed process; durable ones have reached the disk too, and so survive a power cut."""
         with self._lock:
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -121,7 +123,7 @@ class JobStore:
 
     def claim(self) -> Job | None:
         """The next queued job, now running, with one more attempt on its count; None when there is none."""
-        with self._change() as db:
+        with self._change(durable=False) as db:
             row = db.execute("SELECT id FROM jobs WHERE state='queued' ORDER BY priority DESC, number LIMIT 1").fetchone()
             if row is None:
                 return None
@@ -171,7 +173,7 @@ class JobStore:
 
     def ask_running(self, job_id: str, what: str) -> bool:
         """Leave word for whoever runs the job: "interrupt" or "skip". False when it does not run."""
-        with self._change() as db:
+        with self._change(durable=False) as db:
             return bool(db.execute("UPDATE jobs SET cancel=? WHERE id=? AND state='running'", (what, job_id)).rowcount)
 
     def asked(self, job_id: str) -> str | None:
@@ -180,17 +182,25 @@ class JobStore:
         return rows[0][0] if rows else None
 
     def clear_asked(self, job_id: str) -> None:
-        with self._change() as db:
+        with self._change(durable=False) as db:
             db.execute("UPDATE jobs SET cancel=NULL WHERE id=?", (job_id,))
 
     def add_event(self, job_id: str, kind: str, data: dict[str, Any]) -> None:
-        with self._change() as db:
+        with self._change(durable=False) as db:
             _add_event(db, job_id, kind, data)
 
     def events(self, job_id: str, after: int = 0) -> list[Event]:
         """Events of a job with a number above `after`, in order."""
         rows = self._rows("SELECT number, time_s, type, data FROM events WHERE job=? AND number>? ORDER BY number", (job_id, after))
         return [Event(job=job_id, number=n, time_s=t, type=kind, data=json.loads(data)) for n, t, kind, data in rows]
+
+    def prune(self, keep: int = KEEP_FINISHED) -> int:
+        """Forget all but the newest finished jobs, with their events; pictures stay. Returns how many went."""
+        with self._change() as db:
+            marks = ",".join(f"'{state}'" for state in sorted(FINISHED))
+            old = f"SELECT id FROM jobs WHERE state IN ({marks}) ORDER BY number DESC LIMIT -1 OFFSET ?"
+            db.execute(f"DELETE FROM events WHERE job IN ({old})", (keep,))
+            return db.execute(f"DELETE FROM jobs WHERE id IN ({old})", (keep,)).rowcount
 
     def fact(self, name: str) -> str | None:
         rows = self._rows("SELECT value FROM facts WHERE name=?", (name,))

@@ -22,6 +22,7 @@ from modules.folders import Folders
 from modules.jobs.wire import Wire
 
 WATCHED_S = 3.0
+UNWATCHED_S = 0.25
 
 
 class RunControl:
@@ -38,6 +39,7 @@ class RunControl:
         self.skipped = False
         self.watched_until = 0.0
         self._previews = 0
+        self._told = (0.0, -1)
 
     @property
     def watched(self) -> bool:
@@ -50,6 +52,10 @@ class RunControl:
     def progress(self, *, fraction: float, step: int, steps: int, batch_no: int, batch_count: int, text: str = "") -> None:
         """fraction: 0..1 of the whole job; step of steps in batch batch_no (0-based) of batch_count."""
         where = {"fraction": fraction, "step": step, "steps": steps, "batch_no": batch_no, "batch_count": batch_count, "text": text}
+        now = time.monotonic()
+        if not self.watched and step < steps and batch_no == self._told[1] and now - self._told[0] < UNWATCHED_S:
+            return  # nobody looks: a few reports a second are enough
+        self._told = (now, batch_no)
         self._wire.send({"say": "progress", "job": self.job, **where})
 
     def preview(self, jpeg: bytes) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from modules.faults import Fault, OutOfMemory
 from modules.folders import Folders
-from modules.hardware import device as devices
+from modules.hardware.bench import Bench
 from modules.library import Library
 from modules.pixels.grid import image_grid
 from modules.processing.slot import LoadedModel, Slot
@@ -46,7 +46,7 @@ class PictureRunner:
         self._folders = folders
         self._flags = flags
         self._saver = Saver(folders)
-        self._bench = devices.Bench.choose(flags, device_index, folders.cache / "hardware.json")
+        self._bench = Bench.choose(flags, device_index, folders.cache / "hardware.json")
         self._slot = Slot(self._bench.place, self._bench.dtype)
 
     def device(self) -> dict[str, Any]:

@@ -74,3 +74,15 @@ def test_a_file_that_is_no_database_is_refused_with_words(tmp_path: Path) -> Non
     with pytest.raises(SetupFault, match="cannot be read"):
         JobStore(path)
     assert path.read_bytes().startswith(b"not a database")
+
+
+def test_old_finished_jobs_are_forgotten_but_waiting_ones_never(store: JobStore) -> None:
+    ids = [add(store) for _ in range(6)]
+    for _ in range(4):
+        job = store.claim()
+        assert job is not None
+        store.finish(job.id, "done", result={})
+    assert store.prune(keep=2) == 2
+    assert [job.id for job in store.list()] == [ids[4], ids[5], ids[3], ids[2]]
+    assert store.events(ids[0]) == []
+    assert store.events(ids[3]) != []

@@ -1,0 +1,228 @@
+"""The command line: every flag with its type, default and help, and the sub-commands. One table, `Flags`.
+
+Flag names are A1111's where the behaviour is here too. Standard library only, because it is read before anything is
+installed. Knows nothing about what a flag does. Start reading at `Flags`, then `parse`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+PORT = 7860
+PORT_NOWEBUI = 7861
+USAGE = "python launch.py [command] [flags]"
+COMMANDS = {
+    "ui": "open the web page (this is also what happens without a command)",
+    "txt2img": "make pictures from a prompt and print their paths; --help lists its own flags",
+    "doctor": "print a report about this machine and installation for a bug report",
+    "test": "install what the tests need and run them all; further words go to pytest",
+    "check": "ruff, pyright and the tests about the code's order",
+}
+TAKES_REST = ("txt2img", "test", "check")  # commands that read further words themselves
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def _flag(
+    default: Any, group: str, help: str, *, value: str | None = None, choices: tuple[str, ...] = (), secret: bool = False, many: bool = False
+) -> Any:
+    """A field of `Flags`. value: what the value is called in the help, None for a switch; many: may be repeated, a tuple."""
+    kind = {"group": group, "help": help, "value": value, "choices": choices, "secret": secret, "many": many}
+    return field(default=default, metadata=kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The flags of one start. `command` and `rest` (words for the command itself) are not part of `to_data()`."""
+
+    command: str = "ui"
+    rest: tuple[str, ...] = ()
+
+    listen: bool = _flag(False, "Network", "answer other computers too (0.0.0.0); asks for --gradio-auth")
+    port: int = _flag(PORT, "Network", f"port of the page; {PORT_NOWEBUI} with --nowebui", value="PORT")
+    server_name: str | None = _flag(None, "Network", "address to answer on instead of 127.0.0.1", value="HOST")
+    subpath: str | None = _flag(None, "Network", "path under which a proxy in front serves the page", value="PATH")
+    share: bool = _flag(False, "Network", "open a public link through Gradio's share server; asks for --gradio-auth")
+    autolaunch: bool = _flag(False, "Network", "open the page in the browser once it is ready")
+    cors_allow_origins: str | None = _flag(None, "Network", "other sites whose pages may call the API, with commas", value="URLS")
+    cors_allow_origins_regex: str | None = _flag(None, "Network", "the same as a regular expression", value="REGEX")
+
+    gradio_auth: str | None = _flag(None, "Access", "who may use the page, as user:password, with commas", value="USERS", secret=True)
+    gradio_auth_path: str | None = _flag(None, "Access", "file with user:password entries", value="FILE")
+    api_auth: str | None = _flag(None, "Access", "who may use the API, as user:password, with commas", value="USERS", secret=True)
+    insecure_no_auth: bool = _flag(False, "Access", "answer other computers without asking who they are")
+
+    api: bool = _flag(False, "API", "serve /sdapi/v1 beside the page")
+    nowebui: bool = _flag(False, "API", "serve /sdapi/v1 without the page")
+    api_log: bool = _flag(False, "API", "print a line for each API call")
+
+    data_dir: str | None = _flag(None, "Folders", "folder of settings, outputs and models; default: the program's own", value="DIR")
+    models_dir: str | None = _flag(None, "Folders", "folder of all models; default: models in the data folder", value="DIR")
+    ckpt: str | None = _flag(None, "Folders", "checkpoint to start with: name, file or hash", value="NAME")
+    ckpt_dir: str | None = _flag(None, "Folders", "one more folder of checkpoints", value="DIR")
+    vae_dir: str | None = _flag(None, "Folders", "one more folder of VAEs", value="DIR")
+    lora_dir: str | None = _flag(None, "Folders", "one more folder of LoRAs", value="DIR")
+    embeddings_dir: str | None = _flag(None, "Folders", "one more folder of embeddings", value="DIR")
+
+    device_id: int | None = _flag(None, "Device", "number of the device to use; default: all of the best kind", value="N")
+    use_cpu: tuple[str, ...] = _flag((), "Device", "use the processor although there is a device", value="WHAT", choices=("all",), many=True)
+    medvram: bool = _flag(False, "Device", "keep only the part of the model at work on the device; slower")
+    lowvram: bool = _flag(False, "Device", "keep only the layer at work on the device; much slower")
+    no_half: bool = _flag(False, "Device", "use float32 throughout")
+    no_half_vae: bool = _flag(False, "Device", "use float32 for the VAE; mends black pictures")
+    precision: str = _flag(
+        "autocast", "Device", "full: float32; half: half precision also where float32 is the rule; autocast: what the device does well",
+        value="KIND", choices=("full", "half", "autocast"),
+    )  # fmt: skip
+
+    theme: str | None = _flag(None, "Page", "light or dark; default: as the browser asks", value="NAME", choices=("light", "dark"))
+
+    no_venv: bool = _flag(False, "Setup", "use this Python as it is; make no venv/ and install nothing into it")
+    skip_install: bool = _flag(False, "Setup", "install nothing, even when something is missing")
+    skip_python_version_check: bool = _flag(False, "Setup", "start with a Python that was not tested")
+    exit: bool = _flag(False, "Setup", "end once everything is installed")
+
+    @property
+    def host(self) -> str:
+        """The address to answer on."""
+        return self.server_name or ("0.0.0.0" if self.listen else "127.0.0.1")
+
+    @property
+    def reachable(self) -> bool:
+        """Can other computers get here?"""
+        return self.share or self.host not in LOOPBACK
+
+    def to_data(self) -> dict[str, Any]:
+        """Flag names and values, JSON-ready, as A1111's /sdapi/v1/cmd-flags; passwords are replaced by "(set)"."""
+        return {f.name: self._shown(f) for f in table()}
+
+    def _shown(self, item: dataclasses.Field[Any]) -> Any:
+        value = getattr(self, item.name)
+        if item.metadata["secret"] and value:
+            return "(set)"
+        return list(value) if isinstance(value, tuple) else value
+
+
+def table() -> list[dataclasses.Field[Any]]:
+    """The flags, in the order of the help; name, default and metadata (group, help, value, choices, secret, many)."""
+    return [f for f in dataclasses.fields(Flags) if f.metadata]
+
+
+def spelling(name: str) -> str:
+    """data_dir -> --data-dir."""
+    return "--" + name.replace("_", "-")
+
+
+def parse(argv: Sequence[str]) -> Flags:
+    """The flags of a command line (without the program's name). Prints help and exits 0, or says what is wrong and exits 2."""
+    reader = _Reader(list(argv))
+    while reader.left:
+        reader.take()
+    values = reader.values
+    values.setdefault("port", PORT_NOWEBUI if values.get("nowebui") else PORT)
+    flags = Flags(command=reader.command or "ui", rest=tuple(reader.rest), **values)
+    problem = contradiction(flags)
+    if problem:
+        stop(problem)
+    return flags
+
+
+def contradiction(flags: Flags) -> str | None:
+    """What makes these flags impossible together, or None."""
+    if flags.lowvram and flags.medvram:
+        return "--lowvram and --medvram exclude each other; leave one out"
+    if flags.precision == "half" and flags.no_half:
+        return "--precision half and --no-half exclude each other; leave one out"
+    if flags.command != "ui" or flags.gradio_auth or flags.gradio_auth_path:
+        return None
+    if flags.nowebui and flags.api_auth and not flags.share:
+        return None
+    if flags.share:
+        return "--share opens the program to the internet; add --gradio-auth user:password"
+    if flags.reachable and not flags.insecure_no_auth:
+        return "other computers could use this program without a password; add --gradio-auth user:password, or --insecure-no-auth if that is wanted"
+    return None
+
+
+def stop(message: str) -> NoReturn:
+    """Say what is wrong with the command line and exit 2."""
+    sys.stderr.write(f"launch.py: {message}\n")
+    raise SystemExit(2)
+
+
+class _Reader:
+    """Reads a command line word by word."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.left = words
+        self.command: str | None = None
+        self.rest: list[str] = []
+        self.values: dict[str, Any] = {}
+        self._known = {spelling(f.name): f for f in table()}
+
+    def take(self) -> None:
+        word = self.left.pop(0)
+        name, equals, value = word.partition("=")
+        name = name.replace("_", "-") if name.startswith("--") else name
+        if name in self._known:
+            self._flag(self._known[name], value if equals else None)
+        elif word in ("-h", "--help") and self.command not in TAKES_REST:
+            sys.stdout.write(help_text())
+            raise SystemExit(0)
+        elif self.command in TAKES_REST:
+            self.rest.append(word)
+        elif word.startswith("-"):
+            stop(f"there is no flag {name}{_near(name, self._known)}")
+        elif self.command is None and word in COMMANDS:
+            self.command = word
+        else:
+            stop(f"there is no command {word!r}{_near(word, COMMANDS)}")
+
+    def _flag(self, item: dataclasses.Field[Any], value: str | None) -> None:
+        name, about = item.name, item.metadata
+        if about["value"] is None:
+            if value is not None:
+                stop(f"{spelling(name)} takes no value")
+            self.values[name] = True
+            return
+        if value is None:
+            if not self.left or (self.left[0].startswith("--")):
+                stop(f"{spelling(name)} needs a value: {about['help']}")
+            value = self.left.pop(0)
+        if about["choices"] and value not in about["choices"]:
+            stop(f"{spelling(name)} must be {' or '.join(about['choices'])}, not {value!r}")
+        if name in ("port", "device_id"):
+            self.values[name] = _whole(name, value)
+        elif about["many"]:
+            self.values[name] = (*self.values.get(name, ()), value)
+        else:
+            self.values[name] = value
+
+
+def _whole(name: str, value: str) -> int:
+    low, high = (1, 65535) if name == "port" else (0, 255)
+    if not value.isdecimal() or not low <= int(value) <= high:
+        stop(f"{spelling(name)} must be a whole number from {low} to {high}, not {value!r}")
+    return int(value)
+
+
+def _near(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(close)}?" if close else "; --help lists them all"
+
+
+def help_text() -> str:
+    """What --help prints."""
+    lines = [f"usage: {USAGE}", "", "Commands:"]
+    lines += [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
+    groups = dict.fromkeys(f.metadata["group"] for f in table())
+    for group in groups:
+        lines += ["", f"{group}:"]
+        for item in (f for f in table() if f.metadata["group"] == group):
+            left = " ".join(filter(None, [spelling(item.name), item.metadata["value"]]))
+            lines.append(f"  {left:<32} {item.metadata['help']}")
+    return "\n".join([*lines, ""])

@@ -1,0 +1,39 @@
+"""Several pictures as one: the grid that A1111 puts in front of a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PIL import Image
+
+BACKGROUND = (255, 255, 255)
+
+
+def grid_shape(count: int, rows: int = -1, batch_size: int = 1) -> tuple[int, int]:
+    """(rows, columns) for count pictures. rows: -1 nearest to a square, 0 one row per picture of a batch, else as given.
+
+    Source: A1111 1.10's n_rows setting.
+    """
+    if rows > 0:
+        wanted = rows
+    elif rows == 0:
+        wanted = batch_size
+    else:
+        wanted = round(math.sqrt(count))
+        while count % wanted != 0:
+            wanted -= 1
+    wanted = max(1, min(wanted, count))
+    return wanted, math.ceil(count / wanted)
+
+
+def image_grid(images: Sequence[Image.Image], *, rows: int = -1, batch_size: int = 1) -> Image.Image:
+    """One RGB picture with all of them, row by row; each cell is as large as the largest. Raises ValueError for none."""
+    if not images:
+        raise ValueError("a grid needs at least one picture")
+    n_rows, n_columns = grid_shape(len(images), rows, batch_size)
+    width, height = max(i.width for i in images), max(i.height for i in images)
+    grid = Image.new("RGB", (n_columns * width, n_rows * height), BACKGROUND)
+    for n, image in enumerate(images):
+        grid.paste(image, (n % n_columns * width, n // n_columns * height))
+    return grid
