@@ -48,7 +48,12 @@ class App:
         return self.jobs.submit("txt2img", request.to_data(), resolved.to_data(), owner=owner, key=key)
 
     def start(self, *, url: str = "", required: bool = False) -> bool:
-        """Begin to run the queue; False when another process does. required=True raises SetupFault then."""
+        """Begin to run the queue; False when another process does. required=True raises SetupFault then.
+
+        Raises UnknownName when --ckpt names no model.
+        """
+        if self.flags.ckpt:
+            self.settings.set({"sd_model_checkpoint": self.library.find_checkpoint(self.flags.ckpt).title})
         owns = self.jobs.start(url=url, required=required)
         if owns:
             sweep(self.folders)

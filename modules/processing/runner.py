@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from modules.faults import Fault, OutOfMemory
+from modules.faults import OutOfMemory
 from modules.folders import Folders
 from modules.hardware.bench import Bench
 from modules.library import Library
@@ -60,7 +60,7 @@ class PictureRunner:
         status("Loading the program's libraries…", model=None)
         library = Library(self._folders)
         try:
-            chosen = self._flags.get("ckpt") or SettingsStore(self._folders.config_file).current.sd_model_checkpoint
+            chosen = SettingsStore(self._folders.config_file).current.sd_model_checkpoint
             self._slot.take(library.with_hash(library.default_checkpoint(chosen)), status)
         finally:
             library.close()
@@ -152,7 +152,7 @@ class PictureRunner:
     def _save_grid(self, run: _Job) -> None:
         """A1111's rule: a grid of several pictures stands first."""
         settings = run.resolved.settings
-        if not (run.resolved.save_images and settings["return_grid"]) and not (run.resolved.save_images and settings["grid_save"]):
+        if not run.resolved.save_images or not (settings["return_grid"] or settings["grid_save"]):
             return
         if not run.images or (len(run.images) == 1 and settings["grid_only_if_multiple"]):
             return
@@ -166,6 +166,3 @@ class PictureRunner:
 def build(folders: Folders, flags: dict[str, Any], device_index: int) -> PictureRunner:
     """For the worker process. Raises Fault when no device works."""
     return PictureRunner(folders, flags, device_index)
-
-
-__all__ = ["Fault", "PictureRunner", "build"]
