@@ -28,6 +28,9 @@ class Settings:
     """Every setting with its default. A run sees a frozen copy with its own overrides laid over."""
 
     sd_model_checkpoint: Annotated[str, Knob("Stable Diffusion checkpoint", choices="checkpoints", section="Stable Diffusion")] = ""
+    enable_prompt_comments: Annotated[
+        bool, Knob("Enable comments", section="Stable Diffusion", help="Leaves out what stands behind # in a line of the prompt.")
+    ] = True
     samples_save: Annotated[bool, Knob("Always save all generated images", section="Saving images")] = True
     samples_format: Annotated[str, Knob("File format for images", choices=FORMATS, section="Saving images")] = "png"
     samples_filename_pattern: Annotated[str, Knob("Images filename pattern", section="Saving images", max_chars=500)] = ""

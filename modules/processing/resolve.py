@@ -11,6 +11,7 @@ import re
 from modules.faults import RequestFault, UnknownName
 from modules.families import FAMILIES
 from modules.library import Library
+from modules.prompts.schedule import split_and
 from modules.prompts.styles import Styles
 from modules.request import Checkpoint, GenerationRequest, ResolvedRequest
 from modules.samplers import resolve_names
@@ -20,7 +21,6 @@ MAX_SEED = 4294967293
 MAX_PICTURES = 1000
 MAX_PIXELS_AT_ONCE = 64_000_000
 _NETWORK_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^<>]{1,200}>")
-_WEIGHT = re.compile(r"(?<!\\)[(\[][^()\[\]]{0,500}:\s{0,4}[+-]?[0-9.]{1,8}\s{0,4}[)\]]|(?<!\\)\(\(|\bBREAK\b")
 
 
 def resolve(request: GenerationRequest, settings: Settings, library: Library, styles: Styles) -> ResolvedRequest:
@@ -35,8 +35,10 @@ def resolve(request: GenerationRequest, settings: Settings, library: Library, st
     if count > MAX_PICTURES:
         raise RequestFault("n_iter", f"asks for {count} pictures in one job; the most is {MAX_PICTURES}", allowed=MAX_PICTURES)
     prompt, negative_prompt, unknown_styles = styles.apply(request.prompt, request.negative_prompt, request.styles)
+    if overlaid.enable_prompt_comments:
+        prompt, negative_prompt = without_comments(prompt), without_comments(negative_prompt)
     seed = request.seed if request.seed >= 0 else random.randint(0, MAX_SEED)
-    warnings = [*size_warnings, *(f"There is no style {name!r}; it was left out." for name in unknown_styles), *_syntax(prompt + negative_prompt)]
+    warnings = [*size_warnings, *(f"There is no style {name!r}; it was left out." for name in unknown_styles), *_syntax(prompt, negative_prompt, request.cfg_scale)]
     return ResolvedRequest(
         prompt=prompt,
         negative_prompt=negative_prompt,
@@ -88,11 +90,18 @@ def _sizes(request: GenerationRequest, checkpoint: Checkpoint) -> tuple[int, int
     return width, height, warnings
 
 
-def _syntax(text: str) -> list[str]:
-    """Warnings about prompt syntax that this version hands to the model as plain words."""
+def without_comments(text: str) -> str:
+    """A prompt without `# ...` to the end of each line; lines that hold nothing else go too. Source: A1111's rule."""
+    lines = text.split("\n")
+    kept = [line.split("#", 1)[0].rstrip() if "#" in line else line for line in lines if not line.lstrip().startswith("#")]
+    return "\n".join(kept).strip() if "#" in text else text
+
+
+def _syntax(prompt: str, negative_prompt: str, cfg_scale: float) -> list[str]:
+    """Warnings about prompt syntax that has no effect here."""
     found: list[str] = []
-    if tag := _NETWORK_TAG.search(text):
+    if tag := _NETWORK_TAG.search(f"{prompt} {negative_prompt}"):
         found.append(f"{tag.group(0)} had no effect: this version does not load extra networks yet.")
-    if _WEIGHT.search(text):
-        found.append("Weights and editing in the prompt, such as (word:1.2) or [a:b:0.5], are read as plain words by this version.")
+    if cfg_scale <= 1 and len(split_and(prompt)) > 1:
+        found.append("With a CFG scale of 1 or less only the first part of an AND prompt counts.")
     return found

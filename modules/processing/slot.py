@@ -14,6 +14,7 @@ import torch
 from modules.faults import ModelFault
 from modules.families import FAMILIES, Family
 from modules.processing.preview import Previewer
+from modules.prompts.encode import Encoder
 from modules.request import Checkpoint
 
 
@@ -26,6 +27,7 @@ class LoadedModel:
     pipeline: Any
     scheduler_config: dict[str, Any]
     previewer: Previewer
+    encoder: Encoder
 
 
 class Slot:
@@ -59,7 +61,7 @@ class Slot:
         self._place(pipeline)
         self._model = LoadedModel(
             checkpoint=checkpoint, family=family, pipeline=pipeline, scheduler_config=dict(pipeline.scheduler.config),
-            previewer=Previewer(pipeline.vae, family.cell_px),
+            previewer=Previewer(pipeline.vae, family.cell_px), encoder=Encoder(pipeline.tokenizer, pipeline.text_encoder),
         )
         status("Ready", model=checkpoint.title)
         return self._model

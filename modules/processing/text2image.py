@@ -15,8 +15,11 @@ import torch
 from PIL import Image
 
 from modules.faults import BlankPicture
+from modules.processing.guidance import composed
 from modules.processing.slot import LoadedModel
+from modules.prompts.encode import Conditions, at_step
 from modules.request import ResolvedRequest
+from modules.samplers import SAMPLERS
 from modules.samplers.build import build_scheduler, first_noise, seeded
 
 
@@ -60,25 +63,15 @@ def _sample(model: LoadedModel, resolved: ResolvedRequest, batch_no: int, hooks:
     generators = seeded(resolved.all_seeds[picked])
     cell = model.family.cell_px
     shape = (pipeline.unet.config.in_channels, resolved.height // cell, resolved.width // cell)
-    partial = False
-
-    def on_step(pipe: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        nonlocal partial
-        total = pipe.num_timesteps
-        hooks.step(index + 1, total)
-        clean = pipe.scheduler.clean
-        if index + 1 < total and hooks.stop():
-            pipe._interrupt = True  # the documented way to end a diffusers run: the remaining steps are passed over
-            partial = True
-            return {"latents": clean if clean is not None else tensors["latents"]}
-        if hooks.preview is not None:
-            hooks.preview(clean if clean is not None else tensors["latents"])
-        return {}
-
-    with torch.inference_mode():
+    conditions = model.encoder.conditions(
+        resolved.all_prompts[picked], resolved.all_negative_prompts[picked], resolved.steps * SAMPLERS.get(resolved.sampler_name).calls,
+        pipeline._execution_device,
+    )
+    watch = _Watch(conditions, hooks, guided=resolved.cfg_scale > 1)
+    with torch.inference_mode(), composed(pipeline.unet, watch.weights, watch.further_parts):
         output = pipeline(
-            prompt=list(resolved.all_prompts[picked]),
-            negative_prompt=list(resolved.all_negative_prompts[picked]),
+            prompt_embeds=at_step(conditions.parts[0][1], 1),
+            negative_prompt_embeds=at_step(conditions.negative, 1),
             height=resolved.height,
             width=resolved.width,
             num_inference_steps=resolved.steps,
@@ -86,9 +79,45 @@ def _sample(model: LoadedModel, resolved: ResolvedRequest, batch_no: int, hooks:
             latents=first_noise(generators, shape).to(pipeline.unet.dtype),
             generator=generators,
             output_type="latent",
-            callback_on_step_end=on_step,
+            callback_on_step_end=watch.on_step,
         )
-    return output.images, partial
+    return output.images, watch.partial
+
+
+class _Watch:
+    """Follows a run through the pipeline's callback: progress, previews, the end asked for, and prompts that change."""
+
+    def __init__(self, conditions: Conditions, hooks: StepHooks, *, guided: bool) -> None:
+        self._conditions = conditions
+        self._hooks = hooks
+        self._guided = guided
+        self._call = 1
+        self.partial = False
+        # without guidance the pipeline asks about the prompt alone, and there is nothing to add AND parts to
+        self.weights = [weight for weight, _ in conditions.parts] if guided else [1.0]
+
+    def further_parts(self) -> list[torch.Tensor]:
+        """The second and later AND parts at the present step."""
+        return [at_step(stretches, self._call) for _, stretches in self._conditions.parts[1:]]
+
+    def on_step(self, pipe: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        total = pipe.num_timesteps
+        self._hooks.step(index + 1, total)
+        clean = pipe.scheduler.clean
+        latents = clean if clean is not None else tensors["latents"]
+        if index + 1 < total and self._hooks.stop():
+            pipe._interrupt = True  # diffusers' own way to end a run: the remaining steps are passed over
+            self.partial = True
+            return {"latents": latents}
+        if self._hooks.preview is not None:
+            self._hooks.preview(latents)
+        self._call = index + 2
+        return {"prompt_embeds": self._embeds()} if self._conditions.changes else {}
+
+    def _embeds(self) -> torch.Tensor:
+        """What the pipeline's loop calls prompt_embeds: the negative half first when it guides."""
+        prompt = at_step(self._conditions.parts[0][1], self._call)
+        return torch.cat([at_step(self._conditions.negative, self._call), prompt]) if self._guided else prompt
 
 
 def decode(model: LoadedModel, latents: torch.Tensor) -> list[Image.Image]:

@@ -1,6 +1,6 @@
 """Styles: saved pieces of prompt in styles.csv, A1111's layout (name, prompt, negative_prompt).
 
-Start reading at `Styles.apply`.
+Knows text only, nothing about what a prompt means. Start reading at `Styles.apply`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,19 @@ import csv
 import io
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from modules.faults import RequestFault, UnknownName
+from modules.faults import DiskFault, RequestFault, UnknownName
 from modules.folders import write_atomic
+from modules.request import PROMPT_LIMIT
 
 PLACEHOLDER = "{prompt}"
+NONE = "None"
 NAME_LIMIT = 200
+TEXT_LIMIT = 100_000
+COLUMNS = ("name", "prompt", "negative_prompt")
+Names = list[str]
 
 
 @dataclass(frozen=True)
@@ -28,81 +33,155 @@ class Style:
     negative_prompt: str
 
 
+StyleList = list[Style]  # inside the class below, `list` is a method
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A styles.csv as it was read. rows: as they stand, also those that are no styles; damage: why it must not be written over."""
+
+    columns: tuple[str, ...] = COLUMNS
+    rows: tuple[dict[str, str], ...] = ()
+    damage: str = ""
+    styles: dict[str, Style] = field(default_factory=dict[str, Style])
+
+
 class Styles:
-    """The styles of a styles.csv. Read again when the file changes; saved atomically."""
+    """The styles of a styles.csv. Read again when the file changes; saved atomically.
+
+    Rows whose name begins with "#" are comments, and columns of other programs are theirs: both are kept as they are.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._stamp: tuple[int, int] | None = None
-        self._rows: dict[str, Style] = {}
+        self._stamp: tuple[int, int, int] | None = None
+        self._sheet = _Sheet()
 
-    def list(self) -> list[Style]:
+    @property
+    def damage(self) -> str:
+        """Why the file could not be read to its end, in words; "" when all is well."""
+        return self._current().damage
+
+    def list(self) -> StyleList:
         """Every style, in file order."""
-        return list(self._current().values())
+        return [*self._current().styles.values()]
 
     def get(self, name: str) -> Style:
         """Raises UnknownName."""
-        rows = self._current()
-        if name not in rows:
-            raise UnknownName("styles", name, rows)
-        return rows[name]
+        styles = self._current().styles
+        if name not in styles:
+            raise UnknownName("styles", name, styles)
+        return styles[name]
 
-    def apply(self, prompt: str, negative_prompt: str, names: Iterable[str]) -> tuple[str, str, list[str]]:
-        """(prompt, negative prompt, names that do not exist). Source: A1111's rule of merging."""
-        rows, unknown = self._current(), []
+    def apply(self, prompt: str, negative_prompt: str, names: Iterable[str]) -> tuple[str, str, Names]:
+        """(prompt, negative prompt, names that do not exist). Styles are merged in the order given, as A1111 does.
+
+        Raises RequestFault("styles") when a prompt would grow longer than one may be.
+        """
+        styles = self._current().styles
+        unknown: Names = []
         for name in names:
-            style = rows.get(name)
-            if style is None:
+            style = styles.get(name)
+            if style is not None:
+                prompt = _merge(style.prompt, prompt)
+                negative_prompt = _merge(style.negative_prompt, negative_prompt)
+            elif name != NONE:  # A1111's empty style
                 unknown.append(name)
-                continue
-            prompt = _merge(style.prompt, prompt)
-            negative_prompt = _merge(style.negative_prompt, negative_prompt)
         return prompt, negative_prompt, unknown
 
     def save(self, style: Style) -> None:
-        """Add a style, or replace the one of that name. Raises RequestFault("name"), DiskFault."""
-        if not style.name.strip() or len(style.name) > NAME_LIMIT or "\n" in style.name:
-            raise RequestFault("name", f"a style needs a name of one line, at most {NAME_LIMIT} characters", got=style.name)
-        self._write({**self._current(), style.name: style})
+        """Add a style, or replace the one of that name. Raises RequestFault, DiskFault; nothing is changed then."""
+        name = style.name
+        if not name.strip() or len(name) > NAME_LIMIT or "\n" in name or "\r" in name or name.startswith("#") or name == NONE:
+            raise RequestFault("name", f"a style needs a name of one line, of 1 to {NAME_LIMIT} characters, without # in front", got=name)
+        for where, text in (("prompt", style.prompt), ("negative_prompt", style.negative_prompt)):
+            if len(text) > TEXT_LIMIT:
+                raise RequestFault(where, f"of a style is {len(text)} characters long; the longest accepted is {TEXT_LIMIT}")
+        with self._lock:
+            sheet = self._fresh()
+            row = {"name": name, "prompt": style.prompt, "negative_prompt": style.negative_prompt}
+            if name in sheet.styles:
+                rows = [{**r, **row, **_text_column(r, row)} if r.get("name") == name else r for r in sheet.rows]
+            else:
+                rows = [*sheet.rows, {**row, **_text_column(dict.fromkeys(sheet.columns, ""), row)}]
+            self._write(sheet, rows)
 
     def delete(self, name: str) -> None:
         """Raises UnknownName, DiskFault."""
-        self.get(name)
-        self._write({n: s for n, s in self._current().items() if n != name})
-
-    def _current(self) -> dict[str, Style]:
         with self._lock:
-            try:
-                stat = self._path.stat()
-            except OSError:
-                self._stamp, self._rows = None, {}
-                return self._rows
-            if (stamp := (stat.st_mtime_ns, stat.st_size)) != self._stamp:
-                self._rows, self._stamp = _read(self._path), stamp
-            return self._rows
+            sheet = self._fresh()
+            if name not in sheet.styles:
+                raise UnknownName("styles", name, sheet.styles)
+            self._write(sheet, [r for r in sheet.rows if r.get("name") != name])
 
-    def _write(self, rows: dict[str, Style]) -> None:
+    def _current(self) -> _Sheet:
+        with self._lock:
+            return self._fresh()
+
+    def _fresh(self) -> _Sheet:
+        """The file as it is now; it is read again only when it changed. Call with the lock held."""
+        try:
+            stat = self._path.stat()
+        except OSError:
+            self._stamp, self._sheet = None, _Sheet()
+            return self._sheet
+        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if stamp != self._stamp:
+            self._sheet, self._stamp = _read(self._path), stamp
+        return self._sheet
+
+    def _write(self, sheet: _Sheet, rows: Iterable[dict[str, str]]) -> None:
+        if sheet.damage:
+            raise DiskFault(f"{self._path.name} cannot be changed: {sheet.damage}. Mend the file, or move it away, and save again.")
         text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(["name", "prompt", "negative_prompt"])
-        writer.writerows([s.name, s.prompt, s.negative_prompt] for s in rows.values())
-        write_atomic(self._path, text.getvalue().encode("utf-8-sig"))
-        with self._lock:
-            self._stamp = None
+        writer = csv.DictWriter(text, [*sheet.columns, *(c for c in COLUMNS if c not in sheet.columns)], restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomic(self._path, text.getvalue().encode("utf-8-sig", "replace"))
+        self._stamp = None
 
 
-def _read(path: Path) -> dict[str, Style]:
-    rows: dict[str, Style] = {}
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        for row in csv.DictReader(file, strict=False):
-            name = row.get("name") or ""
-            if name and not name.startswith("#"):
-                rows[name] = Style(name, row.get("prompt") or row.get("text") or "", row.get("negative_prompt") or "")
-    return rows
+def _read(path: Path) -> _Sheet:
+    """Whatever can be read; what cannot is named in `damage`, so that saving does not destroy it."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        return _Sheet(damage=f"it cannot be read ({error.strerror})")
+    damage = ""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        text, damage = raw.decode("utf-8-sig", "replace"), f"it is not UTF-8 (at byte {error.start})"
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval="")
+    rows: list[dict[str, str]] = []
+    try:
+        columns = tuple(reader.fieldnames or COLUMNS)
+        if "name" not in columns:
+            return _Sheet(damage="its first line does not name a column called name")
+        for row in reader:
+            if row.pop("", None):
+                damage = damage or f"line {reader.line_num} has more fields than the first line"
+            rows.append(row)
+    except csv.Error as error:
+        columns, damage = COLUMNS, f"line {reader.line_num}: {error}"
+    return _Sheet(columns, tuple(rows), damage, {s.name: s for s in map(_style, rows) if s.name and not s.name.startswith("#")})
+
+
+def _style(row: dict[str, str]) -> Style:
+    return Style(row.get("name") or "", row.get("prompt") or row.get("text") or "", row.get("negative_prompt") or "")
+
+
+def _text_column(row: dict[str, str], new: dict[str, str]) -> dict[str, str]:
+    """A1111's first files call the prompt `text`; a file that has the column keeps it in step."""
+    return {"text": new["prompt"]} if "text" in row else {}
 
 
 def _merge(style: str, prompt: str) -> str:
+    # "{prompt} {prompt}" doubles the prompt each time it is used
+    length = len(style) + max(1, style.count(PLACEHOLDER)) * len(prompt)
+    if length > PROMPT_LIMIT + TEXT_LIMIT:
+        raise RequestFault("styles", f"make the prompt {length} characters long; the longest accepted is {PROMPT_LIMIT}")
     if PLACEHOLDER in style:
         return style.replace(PLACEHOLDER, prompt)
     return ", ".join(part for part in (prompt.strip(), style.strip()) if part)

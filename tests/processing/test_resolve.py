@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,6 @@ def test_a_random_seed_is_drawn_once_and_each_picture_has_its_own(ask: Any) -> N
 
 
 def test_a_resolved_request_survives_the_store(ask: Any) -> None:
-    import json
-
     found = ask(prompt="é\n", batch_size=2)
     assert ResolvedRequest.from_data(json.loads(json.dumps(found.to_data()))) == found
 
@@ -72,8 +71,14 @@ def test_a_size_far_from_the_models_own_is_warned_about(ask: Any) -> None:
 
 def test_prompt_syntax_that_has_no_effect_is_said(ask: Any) -> None:
     assert any("<lora:x:1>" in w for w in ask(prompt="a cat <lora:x:1>").warnings)
-    assert any("plain words" in w for w in ask(prompt="a (red:1.3) cat").warnings)
-    assert not ask(prompt="a cat (sitting), 3d").warnings
+    assert any("AND" in w for w in ask(prompt="a cat AND a dog", cfg_scale=1).warnings)
+    assert not ask(prompt="a (red:1.3) cat AND [a:b:0.5]").warnings
+
+
+def test_comments_are_left_out_unless_the_setting_says_otherwise(ask: Any) -> None:
+    prompt = "a cat # my cat\n# nothing else\n  on a hill #ff0000"
+    assert ask(prompt=prompt).prompt == "a cat\n  on a hill"
+    assert ask(prompt=prompt, override_settings={"enable_prompt_comments": False}).prompt == prompt
 
 
 def test_settings_of_the_run_are_laid_over_and_frozen_in(ask: Any) -> None:
