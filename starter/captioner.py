@@ -1,0 +1,90 @@
+"""The captioner: a small BlipForConditionalGeneration on the same drawings, a caption of fixed form for each scene."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+import torch
+from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
+
+from starter import words
+from starter.scenes import Painter, Scene
+from starter.sizes import Size
+from starter.training import device, train
+
+SHARES = {"one": 0.65, "small": 0.1, "beside": 0.15, "above": 0.1}
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+MAX_TOKENS = 40
+
+
+def plain_caption(scene: Scene, painter: Painter) -> str:
+    """"a flat apple on a blue background", "a 3d cat next to a dog on a white background"."""
+    row = painter.rows[scene.first]
+    name = _noun(scene.first, painter)
+    if scene.kind in ("beside", "above"):
+        joined = "next to" if scene.kind == "beside" else "above"
+        name = f"{name} {joined} {words.with_article(_noun(scene.second, painter))}"
+    size = "small " if scene.kind == "small" else ""
+    article = "an" if scene.colour[0] in "aeiou" else "a"
+    return f"a {size}{row.style} {name} on {article} {scene.colour} background"
+
+
+def _noun(row: int, painter: Painter) -> str:
+    drawing = painter.rows[row]
+    return (drawing.names[0] if drawing.names else drawing.label).lower()
+
+
+def tokenizer(folder: Path, painter: Painter) -> BertTokenizer:
+    """Whole words of the captions, single letters for everything else. Writes vocab.txt into the folder."""
+    texts = [f"{_noun(i, painter)} {row.style}" for i, row in enumerate(painter.rows)]
+    texts.append(f"a an on background small next to above {' '.join(words.COLOURS)}")
+    known = dict.fromkeys(w for text in texts for w in re.findall(r"[a-z]+|[0-9]|[^\sa-z0-9]", text) if w not in LETTERS)
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", *LETTERS, *(f"##{c}" for c in LETTERS), *known]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join([*tokens, ""]), encoding="utf-8")
+    made = BertTokenizer.from_pretrained(folder, do_lower_case=True, local_files_only=True)
+    made.add_special_tokens({"bos_token": "[DEC]"})
+    return made
+
+
+def build(size: Size, tokens: BertTokenizer) -> BlipForConditionalGeneration:
+    """Random weights."""
+    width = size.vision_width
+    text = {
+        "vocab_size": len(tokens), "hidden_size": width, "encoder_hidden_size": width, "intermediate_size": 4 * width, "projection_dim": width,
+        "num_hidden_layers": max(2, size.vision_layers // 2), "num_attention_heads": 4, "max_position_embeddings": 64,
+        "bos_token_id": tokens.bos_token_id, "eos_token_id": tokens.sep_token_id, "pad_token_id": tokens.pad_token_id,
+        "sep_token_id": tokens.sep_token_id, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+    }
+    vision = {
+        "hidden_size": width, "intermediate_size": 4 * width, "projection_dim": width, "num_hidden_layers": size.vision_layers,
+        "num_attention_heads": 4, "image_size": 128, "patch_size": 16,
+    }
+    return BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision, projection_dim=width, image_text_hidden_size=width))
+
+
+def make(work: Path, size: Size, painter: Painter) -> Path:
+    """Train and save model and processor in float16. Returns the folder."""
+    folder = work / "captioner"
+    tokens = tokenizer(folder, painter)
+    torch.manual_seed(0)
+    model = build(size, tokens).to(device())
+
+    def loss(rng: random.Random, step: int) -> dict[str, torch.Tensor]:
+        scenes = [painter.draw_scene(rng, SHARES) for _ in range(size.captioner.batch)]
+        pixels = torch.nn.functional.interpolate(painter.render(scenes, rng), (128, 128), mode="area")
+        pixels = (pixels + torch.randn_like(pixels) * rng.random() * 0.05) * 2 - 1  # pictures that were made here are noisier
+        rows = [[tokens.bos_token_id, *tokens(plain_caption(s, painter), add_special_tokens=False).input_ids, tokens.sep_token_id] for s in scenes]
+        longest = max(map(len, rows))
+        ids = torch.tensor([r + [tokens.pad_token_id] * (longest - len(r)) for r in rows], device=pixels.device)
+        mask = torch.tensor([[1] * len(r) + [0] * (longest - len(r)) for r in rows], device=pixels.device)
+        return {"loss": model(pixel_values=pixels, input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss.float()}
+
+    train({"captioner": model}, loss, size.captioner, work / "state" / "captioner.safetensors")
+    model.generation_config.max_length = MAX_TOKENS
+    processor = BlipProcessor(BlipImageProcessor(size={"height": 128, "width": 128}, image_mean=[0.5] * 3, image_std=[0.5] * 3), tokens)
+    model.cpu().half().eval().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder

@@ -1,0 +1,91 @@
+"""One command a part: `python -m starter.make PART [--size gpu|cpu] [--work DIR]`. Every part can be stopped and goes on where it was.
+
+Parts, in order: tokenizer, vae, text2image, captioner, scorer, upscaler, controlnet; `all` makes them one after another;
+`install` copies what was made to its places under models/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from starter import captioner, controlnet, scorer, text2image, tokenizer, upscaler, vae
+from starter.drawings import Drawing, prepare
+from starter.scenes import Painter
+from starter.sizes import EVERYDAY, SIZES, Size
+from starter.training import device
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+PLACES = {
+    "pipeline": "Stable-diffusion/darkroom-starter", "captioner": "BLIP/darkroom-starter-captioner", "scorer": "CLIP/darkroom-starter-scorer",
+    "controlnet": "ControlNet/darkroom-starter-canny", "starter-2x.safetensors": "ESRGAN/darkroom-starter-2x.safetensors",
+}
+
+
+def painter_for(work: Path, size: Size) -> Painter:
+    """The drawings that are taught at that size, on the device that trains."""
+    array, rows = prepare(work, size.side_px)
+    kept = chosen(rows, size.labels)
+    picked = np.stack([array[i] for i in kept])
+    return Painter(torch.from_numpy(picked).to(device()), [rows[i] for i in kept])
+
+
+def chosen(rows: list[Drawing], labels: int) -> list[int]:
+    """Rows of the first `labels` everyday names; all of them for 0."""
+    if labels == 0:
+        return list(range(len(rows)))
+    wanted = {name.lower() for name in EVERYDAY[:labels]}
+    return [i for i, row in enumerate(rows) if row.label in wanted]
+
+
+def make_tokenizer(work: Path, size: Size, painter: Painter) -> Path:
+    """The tokenizer is made over all drawings, so that it does not change with the vocabulary that is taught."""
+    array, rows = prepare(work, size.side_px)
+    tokenizer.make(work / "tokenizer", Painter(torch.from_numpy(array[:1].copy()), rows))
+    return work / "tokenizer"
+
+
+PARTS: dict[str, Callable[[Path, Size, Painter], Path]] = {
+    "tokenizer": make_tokenizer, "vae": vae.make, "text2image": text2image.make, "captioner": captioner.make, "scorer": scorer.make,
+    "upscaler": upscaler.make, "controlnet": controlnet.make,
+}
+
+
+def install(work: Path) -> None:
+    """Copy every part that was made to its place under models/."""
+    for made, place in PLACES.items():
+        source, target = work / made, MODELS / place
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        elif source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        else:
+            continue
+        print(f"{made} -> {target.relative_to(MODELS.parent)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m starter.make", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=[*PARTS, "all", "install"])
+    parser.add_argument("--size", choices=list(SIZES), default="gpu" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--work", type=Path, default=Path(__file__).parent / "work")
+    args = parser.parse_args()
+    if args.part == "install":
+        install(args.work)
+        return
+    size = SIZES[args.size]
+    painter = painter_for(args.work, size)
+    print(f"{len({r.code for r in painter.rows})} labels, {len(painter.rows)} drawings, {size.side_px} px, on {device()}")
+    for part in PARTS if args.part == "all" else [args.part]:
+        print(f"--- {part}", flush=True)
+        print(f"made {PARTS[part](args.work, size, painter)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
