@@ -48,7 +48,16 @@ def plain(folder: Path, steps: int) -> Any:
 
 
 def ask(url: str, seed: int, steps: int) -> bytes:
-    body = {"prompt": PROMPT, "steps": steps, "cfg_scale": 5, "seed": seed, "sampler_name": "DPM++ 2M", "width": 128, "height": 128, "save_images": True}
+    body = {
+        "prompt": PROMPT,
+        "steps": steps,
+        "cfg_scale": 5,
+        "seed": seed,
+        "sampler_name": "DPM++ 2M",
+        "width": 128,
+        "height": 128,
+        "save_images": True,
+    }
     request = urllib.request.Request(f"{url}/sdapi/v1/txt2img", json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=600) as answer:
         return base64.b64decode(json.load(answer)["images"][0])
@@ -107,7 +116,8 @@ def main() -> None:
     print(f"ratio, pair by pair: median {statistics.median(ratios):.3f}  (min {min(ratios):.3f}, max {max(ratios):.3f})")
     if latencies:
         latencies.sort()
-        print(f"progress answers: {len(latencies)}, p50 {latencies[len(latencies) // 2] * 1000:.1f} ms, p99 {latencies[int(len(latencies) * 0.99)] * 1000:.1f} ms")
+        p50, p99 = (latencies[int(len(latencies) * share)] * 1000 for share in (0.5, 0.99))
+        print(f"progress answers: {len(latencies)}, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
 
 if __name__ == "__main__":

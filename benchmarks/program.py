@@ -81,6 +81,8 @@ def machine() -> str:
     versions = ", ".join(f"{n} {metadata.version(n)}" for n in names)
     cpu = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
-        cpu = next(line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+        cpu = next(
+            line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
+        )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{cpu}, {cores} cores, Python {platform.python_version()}, {versions}"

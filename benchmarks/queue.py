@@ -59,7 +59,8 @@ def main() -> None:
     spent.sort()
     total = args.clients * args.each
     print(f"{total} jobs of {args.clients} clients while a job ran: {done - 1} done, in order per client: {in_order}")
-    print(f"enqueue: median {statistics.median(spent) * 1000:.1f} ms, p99 {spent[int(total * 0.99)] * 1000:.1f} ms, max {spent[-1] * 1000:.1f} ms")
+    middle, p99, longest = (value * 1000 for value in (statistics.median(spent), spent[int(total * 0.99)], spent[-1]))
+    print(f"enqueue: median {middle:.1f} ms, p99 {p99:.1f} ms, max {longest:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,14 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.program import machine, running_program
 
-CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 def chromium() -> str:
@@ -45,7 +52,12 @@ def one_run() -> dict[str, float]:
             usable = time.perf_counter() - opened
             model = program.wait_for_model()
         browser.close()
-    return {"command to first answer": answers, "first HTML byte of a request": html, "page opened to usable": usable, "command to model loaded": model}
+    return {
+        "command to first answer": answers,
+        "first HTML byte of a request": html,
+        "page opened to usable": usable,
+        "command to model loaded": model,
+    }
 
 
 def main() -> None:
@@ -59,7 +71,8 @@ def main() -> None:
         print(f"{name:30} median {statistics.median(values):6.2f} s  (min {min(values):.2f}, max {max(values):.2f})")
     whole = [run["command to first answer"] + run["first HTML byte of a request"] for run in runs]
     print(f"{'command to first HTML byte':30} median {statistics.median(whole):6.2f} s")
-    print(f"{'command to usable page':30} median {statistics.median([w + r['page opened to usable'] for w, r in zip(whole, runs, strict=True)]):6.2f} s")
+    usable = [w + run["page opened to usable"] for w, run in zip(whole, runs, strict=True)]
+    print(f"{'command to usable page':30} median {statistics.median(usable):6.2f} s")
 
 
 if __name__ == "__main__":

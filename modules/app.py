@@ -68,8 +68,12 @@ class App:
 def build(flags: Flags) -> App:
     """The App of a command line. Cheap, imports no torch, starts nothing. Raises SetupFault when the data folder cannot be used."""
     folders = Folders.at(
-        _path(flags.data_dir), _path(flags.models_dir), ckpt_dir=_path(flags.ckpt_dir), vae_dir=_path(flags.vae_dir),
-        lora_dir=_path(flags.lora_dir), embeddings_dir=_path(flags.embeddings_dir),
+        _path(flags.data_dir),
+        _path(flags.models_dir),
+        ckpt_dir=_path(flags.ckpt_dir),
+        vae_dir=_path(flags.vae_dir),
+        lora_dir=_path(flags.lora_dir),
+        embeddings_dir=_path(flags.embeddings_dir),
     )
     return App(
         folders=folders,

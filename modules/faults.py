@@ -50,7 +50,7 @@ class UnknownName(RequestFault):
 
     def __init__(self, field: str, got: str, known: Iterable[str]) -> None:
         names = list(known)
-        near = difflib.get_close_matches(str(got), names, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(str(got)[:200], names, n=3, cutoff=0.5)  # long texts would take long
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {len(names)} known names"
         super().__init__(field, f"there is no {field} of that name; {hint}", got=got, allowed=near or names[:40])
         self.close = near

@@ -24,15 +24,24 @@ COMMANDS = {
     "check": "ruff, pyright and the tests about the code's order",
 }
 TAKES_REST = ("txt2img", "test", "check")  # commands that read further words themselves
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def _flag(
-    default: Any, group: str, help: str, *, value: str | None = None, choices: tuple[str, ...] = (), secret: bool = False, many: bool = False
+    default: Any,
+    group: str,
+    help: str,
+    *,
+    value: str | None = None,
+    choices: tuple[str, ...] = (),
+    whole: tuple[int, int] | None = None,
+    secret: bool = False,
+    many: bool = False,
 ) -> Any:
-    """A field of `Flags`. value: what the value is called in the help, None for a switch; many: may be repeated, a tuple."""
-    kind = {"group": group, "help": help, "value": value, "choices": choices, "secret": secret, "many": many}
-    return field(default=default, metadata=kind)
+    """A field of `Flags`. value: what the value is called in the help, None for a switch; whole: a number's (lowest, highest);
+    secret: not to be shown; many: may be repeated, a tuple.
+    """
+    about = {"group": group, "help": help, "value": value, "choices": choices, "whole": whole, "secret": secret, "many": many}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +51,14 @@ class Flags:
     command: str = "ui"
     rest: tuple[str, ...] = ()
 
-    listen: bool = _flag(False, "Network", "answer other computers too (0.0.0.0); asks for --gradio-auth")
-    port: int = _flag(PORT, "Network", f"port of the page; {PORT_NOWEBUI} with --nowebui", value="PORT")
+    listen: bool = _flag(False, "Network", "answer other computers too (0.0.0.0), with a password")
+    port: int = _flag(PORT, "Network", f"port of the page; {PORT_NOWEBUI} with --nowebui", value="PORT", whole=(1, 65535))
     server_name: str | None = _flag(None, "Network", "address to answer on instead of 127.0.0.1", value="HOST")
     subpath: str | None = _flag(None, "Network", "path under which a proxy in front serves the page", value="PATH")
-    share: bool = _flag(False, "Network", "open a public link through Gradio's share server; asks for --gradio-auth")
+    share: bool = _flag(False, "Network", "open a public link through Gradio's share server, with a password")
+    timeout_keep_alive: int | None = _flag(None, "Network", "seconds an idle connection stays open", value="S", whole=(0, 86400))
+    tls_keyfile: str | None = _flag(None, "Network", "private key for https", value="FILE")
+    tls_certfile: str | None = _flag(None, "Network", "certificate for https", value="FILE")
     autolaunch: bool = _flag(False, "Network", "open the page in the browser once it is ready")
     cors_allow_origins: str | None = _flag(None, "Network", "other sites whose pages may call the API, with commas", value="URLS")
     cors_allow_origins_regex: str | None = _flag(None, "Network", "the same as a regular expression", value="REGEX")
@@ -56,7 +68,7 @@ class Flags:
     api_auth: str | None = _flag(None, "Access", "who may use the API, as user:password, with commas", value="USERS", secret=True)
     insecure_no_auth: bool = _flag(False, "Access", "answer other computers without asking who they are")
 
-    api: bool = _flag(False, "API", "serve /sdapi/v1 beside the page")
+    api: bool = _flag(False, "API", "taken for A1111's sake; /sdapi/v1 is always served beside the page")
     nowebui: bool = _flag(False, "API", "serve /sdapi/v1 without the page")
     api_log: bool = _flag(False, "API", "print a line for each API call")
 
@@ -68,16 +80,19 @@ class Flags:
     lora_dir: str | None = _flag(None, "Folders", "one more folder of LoRAs", value="DIR")
     embeddings_dir: str | None = _flag(None, "Folders", "one more folder of embeddings", value="DIR")
 
-    device_id: int | None = _flag(None, "Device", "number of the device to use; default: all of the best kind", value="N")
-    use_cpu: tuple[str, ...] = _flag((), "Device", "use the processor although there is a device", value="WHAT", choices=("all",), many=True)
+    device_id: int | None = _flag(None, "Device", "number of the device to use; default: all of the best kind", value="N", whole=(0, 255))
+    use_cpu: tuple[str, ...] = _flag((), "Device", "all: use the processor despite a device", value="WHAT", choices=("all",), many=True)
     medvram: bool = _flag(False, "Device", "keep only the part of the model at work on the device; slower")
     lowvram: bool = _flag(False, "Device", "keep only the layer at work on the device; much slower")
     no_half: bool = _flag(False, "Device", "use float32 throughout")
     no_half_vae: bool = _flag(False, "Device", "use float32 for the VAE; mends black pictures")
     precision: str = _flag(
-        "autocast", "Device", "full: float32; half: half precision also where float32 is the rule; autocast: what the device does well",
-        value="KIND", choices=("full", "half", "autocast"),
-    )  # fmt: skip
+        "autocast",
+        "Device",
+        "full: float32; half: half precision also where float32 is the rule; autocast: what the device does well",
+        value="KIND",
+        choices=("full", "half", "autocast"),
+    )
 
     theme: str | None = _flag(None, "Page", "light or dark; default: as the browser asks", value="NAME", choices=("light", "dark"))
 
@@ -91,24 +106,25 @@ class Flags:
         """The address to answer on."""
         return self.server_name or ("0.0.0.0" if self.listen else "127.0.0.1")
 
-    @property
-    def reachable(self) -> bool:
-        """Can other computers get here?"""
-        return self.share or self.host not in LOOPBACK
-
     def to_data(self) -> dict[str, Any]:
-        """Flag names and values, JSON-ready, as A1111's /sdapi/v1/cmd-flags; passwords are replaced by "(set)"."""
-        return {f.name: self._shown(f) for f in table()}
+        """Every flag with its value, passwords too: JSON-ready, A1111's names."""
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in table()}
+        return {**values, "use_cpu": list(self.use_cpu)}
 
-    def _shown(self, item: dataclasses.Field[Any]) -> Any:
-        value = getattr(self, item.name)
-        if item.metadata["secret"] and value:
-            return "(set)"
-        return list(value) if isinstance(value, tuple) else value
+    def given(self) -> list[str]:
+        """The flags that differ from their defaults as they would be typed, passwords masked. For reports."""
+        words: list[str] = []
+        for item in table():
+            value = getattr(self, item.name)
+            if value == item.default:
+                continue
+            text = "(set)" if item.metadata["secret"] else " ".join(value) if item.metadata["many"] else str(value)
+            words.append(spelling(item.name) + ("" if value is True else f" {text}"))
+        return words
 
 
 def table() -> list[dataclasses.Field[Any]]:
-    """The flags, in the order of the help; name, default and metadata (group, help, value, choices, secret, many)."""
+    """The flags, in the order of the help; name, default and metadata (group, help, value, choices, whole, secret, many)."""
     return [f for f in dataclasses.fields(Flags) if f.metadata]
 
 
@@ -137,14 +153,10 @@ def contradiction(flags: Flags) -> str | None:
         return "--lowvram and --medvram exclude each other; leave one out"
     if flags.precision == "half" and flags.no_half:
         return "--precision half and --no-half exclude each other; leave one out"
-    if flags.command != "ui" or flags.gradio_auth or flags.gradio_auth_path:
-        return None
-    if flags.nowebui and flags.api_auth and not flags.share:
-        return None
-    if flags.share:
-        return "--share opens the program to the internet; add --gradio-auth user:password"
-    if flags.reachable and not flags.insecure_no_auth:
-        return "other computers could use this program without a password; add --gradio-auth user:password, or --insecure-no-auth if that is wanted"
+    if flags.share and flags.insecure_no_auth:
+        return "--share opens the program to the internet, never without a password; leave --insecure-no-auth out"
+    if bool(flags.tls_keyfile) != bool(flags.tls_certfile):
+        return "--tls-keyfile and --tls-certfile belong together"
     return None
 
 
@@ -190,21 +202,20 @@ class _Reader:
             self.values[name] = True
             return
         if value is None:
-            if not self.left or (self.left[0].startswith("--")):
+            if not self.left or self.left[0].startswith("--"):
                 stop(f"{spelling(name)} needs a value: {about['help']}")
             value = self.left.pop(0)
         if about["choices"] and value not in about["choices"]:
             stop(f"{spelling(name)} must be {' or '.join(about['choices'])}, not {value!r}")
-        if name in ("port", "device_id"):
-            self.values[name] = _whole(name, value)
+        if about["whole"]:
+            self.values[name] = _whole(name, value, *about["whole"])
         elif about["many"]:
             self.values[name] = (*self.values.get(name, ()), value)
         else:
             self.values[name] = value
 
 
-def _whole(name: str, value: str) -> int:
-    low, high = (1, 65535) if name == "port" else (0, 255)
+def _whole(name: str, value: str, low: int, high: int) -> int:
     if not value.isdecimal() or not low <= int(value) <= high:
         stop(f"{spelling(name)} must be a whole number from {low} to {high}, not {value!r}")
     return int(value)

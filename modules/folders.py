@@ -121,6 +121,9 @@ def write_atomic(path: Path, data: bytes, *, overwrite: bool = True) -> None:
     temp = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # a file stands where a folder should be, or the folder may not be written to
+        raise DiskFault(f"cannot make the folder {path.parent}: {error.strerror}. Choose another folder.") from error
+    try:
         fd, temp = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
         with os.fdopen(fd, "wb") as file:
             file.write(data)
@@ -136,7 +139,9 @@ def write_atomic(path: Path, data: bytes, *, overwrite: bool = True) -> None:
     except FileExistsError:
         raise
     except OSError as error:
-        raise DiskFault(f"cannot write {path.name} in {path.parent}: {error.strerror}. Free some space or choose another folder.") from error
+        raise DiskFault(
+            f"cannot write {path.name} in {path.parent}: {error.strerror}. Free some space or choose another folder."
+        ) from error
     finally:
         if temp:
             Path(temp).unlink(missing_ok=True)

@@ -1,12 +1,17 @@
 """A1111's parameters text: written from a resolved request, read back into a request.
 
-Knows the grammar and the keys (those of the fields stand in their Knobs). Knows nothing about picture files.
-Start reading at `write`, then `parse` and `to_request`. Source: A1111 1.10's grammar and key order.
+Knows the grammar and the keys (those of the fields stand in their Knobs). Knows nothing about picture files, samplers or
+models. Start reading at `write`, then `parse` and `to_request`. Source: the behaviour of A1111 1.10.
+
+The grammar has no escapes for prompts, so these come back changed, here as in A1111: white space at either end of a line,
+blank lines before the first word of the whole text, and a line that begins with "Negative prompt:" (it starts, or goes on
+with, the negative prompt). A model whose name is quoted from end to end loses its quotes.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,145 +23,213 @@ from modules.request import GenerationRequest, ResolvedRequest
 
 # A1111 turns on old behaviour for version texts it can parse as below 1.8; this one it cannot parse.
 VERSION = f"Darkroom-{__version__}"
+MIN_PAIRS = 3
 _NEGATIVE = "Negative prompt:"
-_KEY = re.compile(r"\w[\w \-/]+$")
-_KEY_LIMIT = 100
-_QUOTED = re.compile(r'"(?:\\.|[^\\"])*"')
-_SIZE = re.compile(r"(\d+)x(\d+)")
-_MIN_PAIRS = 3
+# What is no pair, then a pair: key, and its value quoted or plain. Always matches and never goes back (the possessive "+"), so
+# that reading takes time in proportion to the length; A1111's search from the left does not.
+_PAIR = re.compile(
+    r"(?:\W++|\w[\w \-/]*+(?!:)|\w:)*+"
+    r"(?:(?P<key>\w[\w \-/]++):\s*+(?:(?P<quoted>"
+    r'"[^\\"]*+(?:\\.[^\\"]*+)*+"'
+    r")(?=,|$)|(?P<plain>[^,]*+)),?+)?"
+)
+_SIZE = re.compile(r"([0-9]+)x([0-9]+)")
+_WEIGHTS = re.compile(r"(?<!\\)[(\[]|\bBREAK\b")
+_HASH = re.compile(r"[0-9a-fA-F]{8,64}")
 _INJECTED = {
-    "Clip skip": "1", "Hires resize-1": "0", "Hires resize-2": "0", "Hires sampler": "Use same sampler",
-    "Hires schedule type": "Use same scheduler", "Hires checkpoint": "Use same checkpoint", "Hires prompt": "", "Hires negative prompt": "",
-    "Mask mode": "Inpaint masked", "Masked content": "original", "Inpaint area": "Whole picture", "Masked area padding": "32", "RNG": "GPU",
-    "Schedule type": "Automatic", "Schedule max sigma": "0", "Schedule min sigma": "0", "Schedule rho": "0", "VAE Encoder": "Full",
-    "VAE Decoder": "Full", "FP8 weight": "Disable", "Refiner switch by sampling steps": "False",
+    "Clip skip": "1",
+    "Hires resize-1": "0",
+    "Hires resize-2": "0",
+    "Hires sampler": "Use same sampler",
+    "Hires schedule type": "Use same scheduler",
+    "Hires checkpoint": "Use same checkpoint",
+    "Hires prompt": "",
+    "Hires negative prompt": "",
+    "Mask mode": "Inpaint masked",
+    "Masked content": "original",
+    "Inpaint area": "Whole picture",
+    "Masked area padding": "32",
+    "RNG": "GPU",
+    "Schedule type": "Automatic",
+    "Schedule max sigma": "0",
+    "Schedule min sigma": "0",
+    "Schedule rho": "0",
+    "VAE Encoder": "Full",
+    "VAE Decoder": "Full",
+    "FP8 weight": "Disable",
+    "Refiner switch by sampling steps": "False",
 }
 # SD.Next's spellings of keys that A1111 has too.
 _SPELLINGS = {"CLiP-skip": "Clip skip", "CLIP skip": "Clip skip", "CFG Scale": "CFG scale"}
+# Schedules that stood behind the sampler's name before there was a "Schedule type" (A1111 up to 1.8).
+_SUFFIXES = {" Karras": "Karras", " Exponential": "Exponential", " SGMUniform": "SGM Uniform"}
 
 
 def write(resolved: ResolvedRequest, index: int, *, extra: Mapping[str, object] | None = None) -> str:
-    """The parameters text of picture `index` (0 .. n-1; -1, a grid, speaks for the first). extra: more keys; None drops one."""
+    """The parameters text of picture `index` (0 .. n-1; -1, a grid, speaks for the first).
+
+    extra: more keys, put in before Version; a value of None drops its key.
+    """
     at = max(index, 0)
     settings, checkpoint = resolved.settings, resolved.checkpoint
     values: dict[str, object] = {
-        "Steps": resolved.steps,
-        "Sampler": resolved.sampler_name,
-        "Schedule type": resolved.scheduler,
-        "CFG scale": resolved.cfg_scale,
-        "Seed": resolved.all_seeds[at],
+        _key("steps"): resolved.steps,
+        _key("sampler_name"): resolved.sampler_name,
+        _key("scheduler"): resolved.scheduler,
+        _key("cfg_scale"): resolved.cfg_scale,
+        _key("seed"): resolved.all_seeds[at],
         "Size": f"{resolved.width}x{resolved.height}",
         "Model hash": checkpoint.short_hash if settings.get("add_model_hash_to_info", True) else None,
         "Model": checkpoint.model_name if settings.get("add_model_name_to_info", True) else None,
         **(extra or {}),
         "Version": VERSION,
     }
-    pairs = ", ".join(key if key == str(v) else f"{key}: {quote(v)}" for key, v in values.items() if v is not None)
+    pairs = ", ".join(key if key == str(value) else f"{key}: {quote(value)}" for key, value in values.items() if value is not None)
     negative = resolved.all_negative_prompts[at]
-    lines = [resolved.all_prompts[at], f"{_NEGATIVE} {negative}" if negative else "", pairs]
-    return "\n".join([lines[0], *(line for line in lines[1:] if line)]).strip()
+    lines = [resolved.all_prompts[at], *([f"{_NEGATIVE} {negative}"] if negative else []), pairs]
+    return "\n".join(lines).strip()
 
 
 def quote(value: object) -> str:
-    """A value as it stands in the text: as JSON when it holds a comma, a colon or a newline."""
+    """A value as it stands in the text: as a JSON string when it holds a comma, a colon or a newline, else bare."""
     text = str(value)
     return json.dumps(text, ensure_ascii=False) if any(c in text for c in ",:\n") else text
 
 
-def _unquote(text: str) -> str:
+def unquote(text: str) -> str:
+    """The opposite of `quote`. Text that only looks quoted is given back as it is."""
     if len(text) >= 2 and text[0] == text[-1] == '"':
         try:
-            return str(json.loads(text))
+            return _whole(str(json.loads(text)))
         except ValueError:
             return text
     return text
 
 
 def parse(text: str) -> dict[str, str]:
-    """Keys and values of a parameters text, all as text; Prompt and Negative prompt always, A1111's defaults where missing.
+    """Keys and values of a parameters text, all as text: Prompt and Negative prompt always, A1111's defaults where a key is missing.
 
-    Never raises; takes time in proportion to the length.
+    The last line holds the parameters if MIN_PAIRS pairs are found in it, else it belongs to the prompt. "512x768" becomes
+    two keys, "Size-1" and "Size-2". Never raises; takes time in proportion to the length.
     """
-    *lines, last = text.strip().split("\n")
+    *lines, last = _whole(text).strip().split("\n")
     pairs = list(_pairs(last))
-    if len(pairs) < _MIN_PAIRS:
+    if len(pairs) < MIN_PAIRS:
         lines.append(last)
         pairs = []
     prompt, negative = _prompts(lines)
-    found: dict[str, str] = {"Prompt": prompt, "Negative prompt": negative}
+    found: dict[str, str] = {}
     for key, value in pairs:
         name = _SPELLINGS.get(key, key)
         size = _SIZE.fullmatch(value)
         if size:
             found[f"{name}-1"], found[f"{name}-2"] = size.groups()
-        elif value:
-            found[name] = value
-    return {**{k: v for k, v in _INJECTED.items() if pairs}, **found}
-
-
-def _pairs(line: str) -> Iterator[tuple[str, str]]:
-    """(key, value) pairs of a parameters line, in order; what is no pair is passed over."""
-    at = 0
-    while at < len(line):
-        colon = line.find(":", at)
-        if colon < 0:
-            return
-        comma = line.rfind(",", at, colon)
-        key = _KEY.search(line, max(at, comma + 1, colon - _KEY_LIMIT), colon)
-        start = colon + 1
-        while start < len(line) and line[start] == " ":
-            start += 1
-        quoted = _QUOTED.match(line, start) if line.startswith('"', start) else None
-        if quoted and line[quoted.end() : quoted.end() + 1] in ("", ","):
-            value, end = _unquote(quoted.group()), quoted.end()
         else:
-            end = line.find(",", start)
-            end = len(line) if end < 0 else end
-            value = line[start:end].strip()
-        if key is None:  # not a key before this colon: look on right behind it
-            at = colon + 1
-            continue
-        yield key.group().strip(), value
-        at = end + 1
-
-
-def _prompts(lines: list[str]) -> tuple[str, str]:
-    prompt: list[str] = []
-    negative: list[str] = []
-    current = prompt
-    for line in (line.strip() for line in lines):
-        text = line
-        if line.startswith(_NEGATIVE):
-            current = negative
-            text = line[len(_NEGATIVE) :].strip()
-        current.append(text)
-    return "\n".join(prompt), "\n".join(negative)
+            found[name] = value
+    if "Hypernet" in found:
+        prompt += f"<hypernet:{found['Hypernet']}:{found.get('Hypernet strength', '1.0')}>"
+    _restore_first_pass(found)
+    defaults = dict(_INJECTED)
+    if _uses_weights(prompt) or _uses_weights(negative):
+        defaults["Emphasis"] = "Original"
+    return {**defaults, **found, "Prompt": prompt, "Negative prompt": negative}
 
 
 def to_request(parsed: Mapping[str, str]) -> dict[str, Any]:
     """Field values for `GenerationRequest.from_data`. What is missing or makes no sense is left out, never raised.
 
-    The model goes into override_settings: its hash when the text has one, else its name.
+    The model goes into override_settings: by its hash when there is one, else by its name.
     """
     values: dict[str, Any] = {}
     for name, field in knobs_of(GenerationRequest).items():
-        key = field.knob.infotext
-        if key is None or key not in parsed:
-            continue
-        _put(values, name, parsed[key])
-    for name, key in (("width", "Size-1"), ("height", "Size-2")):
-        if key in parsed:
-            _put(values, name, parsed[key])
-    model = parsed.get("Model hash") or parsed.get("Model")
+        if field.knob.infotext is not None:
+            _put(values, name, parsed.get(field.knob.infotext))
+    _put(values, "width", parsed.get("Size-1"))
+    _put(values, "height", parsed.get("Size-2"))
+    for suffix, label in _SUFFIXES.items():
+        sampler = str(values.get("sampler_name", ""))
+        if sampler.endswith(suffix) and sampler != suffix:
+            values["sampler_name"], values["scheduler"] = sampler.removesuffix(suffix), label
+    model = _model(parsed)
     if model:
-        name = parsed.get("Model", "")
-        text = f"{name} [{parsed['Model hash']}]" if "Model hash" in parsed else name
-        values["override_settings"] = {"sd_model_checkpoint": text.strip()}
+        values["override_settings"] = {"sd_model_checkpoint": model}
     return values
 
 
-def _put(values: dict[str, Any], name: str, text: str) -> None:
+def _whole(text: str) -> str:
+    """Without halves of surrogate pairs, which no file and no answer could hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _key(field: str) -> str:
+    """The infotext key that the field's Knob declares."""
+    key = knobs_of(GenerationRequest)[field].knob.infotext
+    if key is None:
+        raise ValueError(f"the field {field} has no infotext key")
+    return key
+
+
+def _pairs(line: str) -> Iterator[tuple[str, str]]:
+    """(key, value) pairs of a parameters line, in order; what is no pair is passed over, empty values are dropped."""
+    for found in _PAIR.finditer(line):
+        key, quoted, plain = found.group("key", "quoted", "plain")
+        if quoted is not None:
+            yield key, unquote(quoted)
+        elif plain and (value := plain.strip()):
+            yield key, value
+
+
+def _prompts(lines: list[str]) -> tuple[str, str]:
+    """(prompt, negative prompt); every line without the white space at its ends."""
+    prompt: list[str] = []
+    negative: list[str] = []
+    current = prompt
+    for line in (line.strip() for line in lines):
+        if line.startswith(_NEGATIVE):
+            current = negative
+            line = line.removeprefix(_NEGATIVE).strip()
+        current.append(line)
+    return "\n".join(prompt), "\n".join(negative)
+
+
+def _uses_weights(prompt: str) -> bool:
+    return any(mark in prompt for mark in ("(", "[", "BREAK")) and _WEIGHTS.search(prompt) is not None
+
+
+def _restore_first_pass(found: dict[str, str]) -> None:
+    """Old files say "First pass size" and mean by Size what came out of the hires pass. 0x0 stood for some 512x512 pixels.
+
+    Source: A1111's rule for files written before its hires pass was renewed.
+    """
     try:
-        values[name] = coerce(knobs_of(GenerationRequest)[name], text)
+        first = int(found["First pass size-1"]), int(found["First pass size-2"])
+        target = int(found["Size-1"]), int(found["Size-2"])
+        if 0 in first:
+            scale = math.sqrt(512 * 512 / (target[0] * target[1]))
+            first = math.ceil(scale * target[0] / 64) * 64, math.ceil(scale * target[1] / 64) * 64
+    except (KeyError, ValueError, ArithmeticError):
+        return
+    found["Size-1"], found["Size-2"] = str(first[0]), str(first[1])
+    found["Hires resize-1"], found["Hires resize-2"] = str(target[0]), str(target[1])
+
+
+def _put(values: dict[str, Any], name: str, text: str | None) -> None:
+    field = knobs_of(GenerationRequest)[name]
+    value: str | int | None = text
+    if text is not None and field.kind is int and text.strip().isdecimal() and len(text) < 20:
+        value = int(text)  # a seed of 64 bits would lose digits on the way through a float
+    if value is None:
+        return
+    try:
+        values[name] = coerce(field, value)
     except RequestFault:
-        values.pop(name, None)
+        return
+
+
+def _model(parsed: Mapping[str, str]) -> str:
+    """The hash, else the name. A model called "512x768" was split like a size."""
+    digest = parsed.get("Model hash", "")
+    if _HASH.fullmatch(digest):
+        return digest
+    halves = (parsed.get("Model-1"), parsed.get("Model-2"))
+    return parsed.get("Model") or ("x".join(h for h in halves if h) if all(halves) else "")

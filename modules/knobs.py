@@ -120,9 +120,10 @@ def _to_number(field: KnobField, value: Any) -> int | float:
         raise RequestFault(field.name, "must be a number", got=value)
     try:
         number = float(value) if not isinstance(value, int) else value
+        finite = math.isfinite(number)
     except (ValueError, OverflowError):
-        raise RequestFault(field.name, "must be a number", got=value) from None
-    if not math.isfinite(number):
+        raise RequestFault(field.name, "must be a number of reasonable size", got=value) from None
+    if not finite:
         raise RequestFault(field.name, "must be a finite number", got=value)
     low, high = field.knob.low, field.knob.high
     if (low is not None and number < low) or (high is not None and number > high):

@@ -25,22 +25,39 @@ class GenerationRequest:
         str, Knob("Negative prompt", multiline=True, infotext="Negative prompt", elem="neg_prompt", max_chars=PROMPT_LIMIT)
     ] = ""
     styles: Annotated[list[str], Knob("Styles", choices="styles", help="Saved pieces of prompt to add.")] = field(default_factory=list[str])
-    steps: Annotated[int, Knob("Sampling steps", 1, 1000, ui=(1, 150), step=1, infotext="Steps", help="More steps take longer; 20 is enough for most samplers.")] = 20
+    steps: Annotated[
+        int,
+        Knob(
+            "Sampling steps", 1, 1000, ui=(1, 150), step=1, infotext="Steps", help="More steps take longer; 20 is enough for most samplers."
+        ),
+    ] = 20
     sampler_name: Annotated[
         str | None, Knob("Sampling method", choices="samplers", infotext="Sampler", elem="sampling", help="How noise becomes a picture.")
     ] = None
     scheduler: Annotated[
-        str | None, Knob("Schedule type", choices="schedulers", infotext="Schedule type", help="How noise levels are spaced. Automatic takes the sampler's own.")
+        str | None,
+        Knob(
+            "Schedule type",
+            choices="schedulers",
+            infotext="Schedule type",
+            help="How noise levels are spaced. Automatic takes the sampler's own.",
+        ),
     ] = None
     cfg_scale: Annotated[
         float, Knob("CFG Scale", 0, 100, ui=(1, 30), step=0.5, infotext="CFG scale", help="How closely the picture follows the prompt.")
     ] = 7.0
     width: Annotated[int | None, Knob("Width", 8, 16384, ui=(64, 2048), step=8, help="Pixels; empty takes the model's own size.")] = None
     height: Annotated[int | None, Knob("Height", 8, 16384, ui=(64, 2048), step=8, help="Pixels; empty takes the model's own size.")] = None
-    n_iter: Annotated[int, Knob("Batch count", 1, 1000, ui=(1, 100), step=1, elem="batch_count", help="How many batches to make, one after another.")] = 1
-    batch_size: Annotated[int, Knob("Batch size", 1, 64, ui=(1, 8), step=1, help="How many pictures to make at once; needs more memory.")] = 1
+    n_iter: Annotated[
+        int, Knob("Batch count", 1, 1000, ui=(1, 100), step=1, elem="batch_count", help="How many batches to make, one after another.")
+    ] = 1
+    batch_size: Annotated[
+        int, Knob("Batch size", 1, 64, ui=(1, 8), step=1, help="How many pictures to make at once; needs more memory.")
+    ] = 1
     seed: Annotated[int, Knob("Seed", -1, SEED_LIMIT, infotext="Seed", help="-1 takes a new random seed each time.")] = -1
-    override_settings: Annotated[dict[str, Any], Knob("Override settings", help="Settings for this run only.")] = field(default_factory=dict[str, Any])
+    override_settings: Annotated[dict[str, Any], Knob("Override settings", help="Settings for this run only.")] = field(
+        default_factory=dict[str, Any]
+    )
     save_images: Annotated[bool, Knob("Save pictures", help="Write the pictures under outputs/.")] = True
     send_images: Annotated[bool, Knob("Send pictures", help="API: put the pictures into the answer.")] = True
 
@@ -100,15 +117,23 @@ class ResolvedRequest:
     warnings: tuple[str, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """JSON-ready. A prompt that all pictures share is kept once, however many pictures there are."""
+        data = dataclasses.asdict(self)
+        for name in ("all_prompts", "all_negative_prompts"):
+            if len(set(data[name])) == 1:
+                data[name] = data[name][:1]
+        return data
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Self:
         """From a job row. Raises RequestFault when the row was written by a version with other fields."""
         names = {f.name for f in dataclasses.fields(cls)}
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in names}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in names}
         try:
             values["checkpoint"] = Checkpoint(**data["checkpoint"])
+            for name in ("all_prompts", "all_negative_prompts"):
+                if len(values[name]) == 1:
+                    values[name] *= len(values["all_seeds"])
             return cls(**values)
         except (KeyError, TypeError) as error:
             raise RequestFault("request", f"was written by another version of the program: {error}") from error

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 from modules.faults import RequestFault, UnknownName
@@ -48,35 +48,60 @@ class Settings:
     save_to_dirs: Annotated[bool, Knob("Save images to a subdirectory", section="Saving to a directory")] = True
     grid_save_to_dirs: Annotated[bool, Knob("Save grids to a subdirectory", section="Saving to a directory")] = True
     directories_filename_pattern: Annotated[str, Knob("Directory name pattern", section="Saving to a directory", max_chars=500)] = "[date]"
-    directories_max_prompt_words: Annotated[int, Knob("Max prompt words for [prompt_words]", 1, 50, step=1, section="Saving to a directory")] = 8
-    outdir_txt2img_samples: Annotated[str, Knob("Output directory for txt2img images", section="Paths for saving")] = "outputs/txt2img-images"
+    directories_max_prompt_words: Annotated[
+        int, Knob("Max prompt words for [prompt_words]", 1, 50, step=1, section="Saving to a directory")
+    ] = 8
+    outdir_txt2img_samples: Annotated[str, Knob("Output directory for txt2img images", section="Paths for saving")] = (
+        "outputs/txt2img-images"
+    )
     outdir_txt2img_grids: Annotated[str, Knob("Output directory for txt2img grids", section="Paths for saving")] = "outputs/txt2img-grids"
     add_model_hash_to_info: Annotated[bool, Knob("Add the model's hash to infotext", section="Infotext")] = True
     add_model_name_to_info: Annotated[bool, Knob("Add the model's name to infotext", section="Infotext")] = True
     live_previews_enable: Annotated[bool, Knob("Show live previews of the created image", section="Live previews")] = True
-    show_progress_every_n_steps: Annotated[int, Knob("Live preview every N steps; -1 for none while sampling", -1, 100, step=1, section="Live previews")] = 1
+    show_progress_every_n_steps: Annotated[
+        int, Knob("Live preview every N steps; -1 for none while sampling", -1, 100, step=1, section="Live previews")
+    ] = 1
     show_progress_type: Annotated[
-        str, Knob("Live preview method", choices=("Full", "Approx cheap"), section="Live previews", help="Full decodes each preview; Approx cheap mixes latent channels.")
+        str,
+        Knob(
+            "Live preview method",
+            choices=("Full", "Approx cheap"),
+            section="Live previews",
+            help="Full decodes each preview; Approx cheap mixes latent channels.",
+        ),
     ] = "Approx cheap"
-    live_preview_refresh_period: Annotated[int, Knob("Progress and preview update period, in milliseconds", 100, 10000, section="Live previews")] = 400
+    live_preview_refresh_period: Annotated[
+        int, Knob("Progress and preview update period, in milliseconds", 100, 10000, section="Live previews")
+    ] = 400
 
     def overlay(self, values: dict[str, Any]) -> Settings:
         """A copy with these values. Raises UnknownName or RequestFault naming the setting."""
-        return dataclasses.replace(self, **check(values))
+        return dataclasses.replace(self, **check(values, self))
 
     def to_data(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
-def check(values: dict[str, Any]) -> dict[str, Any]:
-    """The values in their settings' types. Raises UnknownName or RequestFault naming the setting."""
+def check(values: dict[str, Any], current: Settings) -> dict[str, Any]:
+    """The values in their settings' types. Raises UnknownName or RequestFault naming the setting.
+
+    A folder for pictures may only be changed to one inside the data folder, since requests come from other machines too; a
+    folder elsewhere is written into config.json by hand.
+    """
     knobs = knobs_of(Settings)
     checked: dict[str, Any] = {}
     for key, value in values.items():
         if key not in knobs:
             raise UnknownName("setting", key, knobs)
         checked[key] = coerce(knobs[key], value)
+        if key.startswith("outdir_") and checked[key] != getattr(current, key) and not _stays_inside(checked[key]):
+            raise RequestFault(key, "must be a folder inside the data folder; to use another one, write it into config.json", got=value)
     return checked
+
+
+def _stays_inside(folder: str) -> bool:
+    path = PurePath(folder)
+    return not (path.is_absolute() or path.drive or ".." in path.parts or folder.startswith(("/", "\\", "~")))
 
 
 class SettingsStore:
@@ -98,7 +123,7 @@ class SettingsStore:
 
     def set(self, values: dict[str, Any]) -> Settings:
         """Change and save some settings. Raises UnknownName, RequestFault, DiskFault; nothing is changed then."""
-        checked = check(values)
+        checked = check(values, self._current)
         with self._lock:
             changed = dataclasses.replace(self._current, **checked)
             if changed == self._current:

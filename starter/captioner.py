@@ -20,7 +20,7 @@ MAX_TOKENS = 40
 
 
 def plain_caption(scene: Scene, painter: Painter) -> str:
-    """"a flat apple on a blue background", "a 3d cat next to a dog on a white background"."""
+    """ "a flat apple on a blue background", "a 3d cat next to a dog on a white background"."""
     row = painter.rows[scene.first]
     name = _noun(scene.first, painter)
     if scene.kind in ("beside", "above"):
@@ -53,16 +53,33 @@ def build(size: Size, tokens: BertTokenizer) -> BlipForConditionalGeneration:
     """Random weights."""
     width = size.vision_width
     text = {
-        "vocab_size": len(tokens), "hidden_size": width, "encoder_hidden_size": width, "intermediate_size": 4 * width, "projection_dim": width,
-        "num_hidden_layers": max(2, size.vision_layers // 2), "num_attention_heads": 4, "max_position_embeddings": 64,
-        "bos_token_id": tokens.bos_token_id, "eos_token_id": tokens.sep_token_id, "pad_token_id": tokens.pad_token_id,
-        "sep_token_id": tokens.sep_token_id, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+        "vocab_size": len(tokens),
+        "hidden_size": width,
+        "encoder_hidden_size": width,
+        "intermediate_size": 4 * width,
+        "projection_dim": width,
+        "num_hidden_layers": max(2, size.vision_layers // 2),
+        "num_attention_heads": 4,
+        "max_position_embeddings": 64,
+        "bos_token_id": tokens.bos_token_id,
+        "eos_token_id": tokens.sep_token_id,
+        "pad_token_id": tokens.pad_token_id,
+        "sep_token_id": tokens.sep_token_id,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
     }
     vision = {
-        "hidden_size": width, "intermediate_size": 4 * width, "projection_dim": width, "num_hidden_layers": size.vision_layers,
-        "num_attention_heads": 4, "image_size": 128, "patch_size": 16,
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "projection_dim": width,
+        "num_hidden_layers": size.vision_layers,
+        "num_attention_heads": 4,
+        "image_size": 128,
+        "patch_size": 16,
     }
-    return BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision, projection_dim=width, image_text_hidden_size=width))
+    return BlipForConditionalGeneration(
+        BlipConfig(text_config=text, vision_config=vision, projection_dim=width, image_text_hidden_size=width)
+    )
 
 
 def make(work: Path, size: Size, painter: Painter) -> Path:
@@ -76,11 +93,16 @@ def make(work: Path, size: Size, painter: Painter) -> Path:
         scenes = [painter.draw_scene(rng, SHARES) for _ in range(size.captioner.batch)]
         pixels = torch.nn.functional.interpolate(painter.render(scenes, rng), (128, 128), mode="area")
         pixels = (pixels + torch.randn_like(pixels) * rng.random() * 0.05) * 2 - 1  # pictures that were made here are noisier
-        rows = [[tokens.bos_token_id, *tokens(plain_caption(s, painter), add_special_tokens=False).input_ids, tokens.sep_token_id] for s in scenes]
+        rows = [
+            [tokens.bos_token_id, *tokens(plain_caption(s, painter), add_special_tokens=False).input_ids, tokens.sep_token_id]
+            for s in scenes
+        ]
         longest = max(map(len, rows))
         ids = torch.tensor([r + [tokens.pad_token_id] * (longest - len(r)) for r in rows], device=pixels.device)
         mask = torch.tensor([[1] * len(r) + [0] * (longest - len(r)) for r in rows], device=pixels.device)
-        return {"loss": model(pixel_values=pixels, input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss.float()}
+        return {
+            "loss": model(pixel_values=pixels, input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss.float()
+        }
 
     train({"captioner": model}, loss, size.captioner, work / "state" / "captioner.safetensors")
     model.generation_config.max_length = MAX_TOKENS

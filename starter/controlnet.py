@@ -29,8 +29,12 @@ def edges(pixels: torch.Tensor) -> torch.Tensor:
 def make(work: Path, size: Size, painter: Painter) -> Path:
     """Train with everything else frozen and save in float16. Returns the folder."""
     where, pipeline = device(), work / "pipeline"
-    unet = UNet2DConditionModel.from_pretrained(pipeline / "unet", dtype=torch.float32, local_files_only=True).to(where).requires_grad_(False)
-    text = CLIPTextModel.from_pretrained(pipeline / "text_encoder", dtype=torch.float32, local_files_only=True).to(where).requires_grad_(False)
+    unet = (
+        UNet2DConditionModel.from_pretrained(pipeline / "unet", dtype=torch.float32, local_files_only=True).to(where).requires_grad_(False)
+    )
+    text = (
+        CLIPTextModel.from_pretrained(pipeline / "text_encoder", dtype=torch.float32, local_files_only=True).to(where).requires_grad_(False)
+    )
     vae = AutoencoderKL.from_pretrained(pipeline / "vae", dtype=torch.float32, local_files_only=True).to(where).requires_grad_(False)
     tokens = CLIPTokenizer.from_pretrained(pipeline / "tokenizer", local_files_only=True)
     torch.manual_seed(0)

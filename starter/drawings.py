@@ -79,7 +79,8 @@ def _svgs(folder: Path) -> dict[str, str]:
         if icon:
             width, height = icon.get("width", icons.get("width", 16)), icon.get("height", icons.get("height", 16))
             box = f"{icon.get('left', 0)} {icon.get('top', 0)} {width} {height}"
-            head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{width}" height="{height}" viewBox="{box}">'
+            names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+            head = f'<svg {names} width="{width}" height="{height}" viewBox="{box}">'
             found[_code(code)] = f"{head}{icon['body']}</svg>"
     return found
 

@@ -24,12 +24,16 @@ from starter.scenes import Painter, Scene
 from starter.sizes import EVERYDAY
 from starter.vae import psnr
 
-OBJECTS = ("red apple", "banana", "cat face", "dog face", "red heart", "automobile", "house", "rocket", "pizza", "panda", "crown", "frog",
-           "airplane", "star", "birthday cake", "umbrella with rain drops", "robot", "fish", "tulip", "guitar")  # fmt: skip
-SHEET = ("a red apple, 3d", "a happy cat on a blue background", "a dog, 3d", "a red heart", "a car on a yellow background", "a banana, flat",
-         "a cat and a dog", "an apple left of a banana", "a house, cartoon", "a tree on a green background", "a rocket on a black background",
-         "a slice of pizza, 3d", "a smiling face with sunglasses", "a blue butterfly, 3d, on a pink background", "a panda",
-         "a birthday cake on a purple background")  # fmt: skip
+OBJECTS = (
+    "red apple", "banana", "cat face", "dog face", "red heart", "automobile", "house", "rocket", "pizza", "panda", "crown", "frog",
+    "airplane", "star", "birthday cake", "umbrella with rain drops", "robot", "fish", "tulip", "guitar",
+)  # fmt: skip
+SHEET = (
+    "a red apple, 3d", "a happy cat on a blue background", "a dog, 3d", "a red heart", "a car on a yellow background",
+    "a banana, flat", "a cat and a dog", "an apple left of a banana", "a house, cartoon", "a tree on a green background",
+    "a rocket on a black background", "a slice of pizza, 3d", "a smiling face with sunglasses",
+    "a blue butterfly, 3d, on a pink background", "a panda", "a birthday cake on a purple background",
+)  # fmt: skip
 
 
 class Pack:
@@ -39,7 +43,9 @@ class Pack:
         from diffusers import StableDiffusionPipeline
 
         self.models = models
-        self.pipeline = StableDiffusionPipeline.from_pretrained(self.place("pipeline"), dtype=torch.float32, safety_checker=None, local_files_only=True)
+        self.pipeline = StableDiffusionPipeline.from_pretrained(
+            self.place("pipeline"), dtype=torch.float32, safety_checker=None, local_files_only=True
+        )
         self.pipeline.set_progress_bar_config(disable=True)
         self.side = self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
         array, rows = prepare(work, self.side)
@@ -75,7 +81,11 @@ def background(pack: Pack, quick: bool) -> str:
     """Share of pictures whose corners are nearest to the colour that was named."""
     colours = list(words.COLOURS)[: 3 if quick else None]
     objects = OBJECTS[: 4 if quick else None]
-    asked = [(c, f"a {pack.painter.rows[pack.row(o)].label} on {'an' if c[0] in 'aeiou' else 'a'} {c} background") for c in colours for o in objects]
+    asked = [
+        (c, f"a {pack.painter.rows[pack.row(o)].label} on {'an' if c[0] in 'aeiou' else 'a'} {c} background")
+        for c in colours
+        for o in objects
+    ]
     palette = torch.tensor([words.COLOURS[c] for c in words.COLOURS]).float() / 255
     right = 0
     for (colour, _), image in zip(asked, pack.draw([text for _, text in asked]), strict=True):
@@ -89,8 +99,8 @@ def objects(pack: Pack, quick: bool) -> str:
     """Share of everyday labels whose true drawing is among the five nearest of all drawings (colours of 16 x 16 cells)."""
     labels = [name for name in EVERYDAY if any(r.label == name.lower() for r in pack.painter.rows)][: 20 if quick else 200]
     scenes = [Scene("one", i, -1, "white") for i in range(len(pack.painter.rows))]
-    gallery = torch.cat([torch.nn.functional.interpolate(pack.painter.render(scenes[n : n + 64], pack.rng, jitter=False), (16, 16), mode="area").flatten(1)
-                         for n in range(0, len(scenes), 64)])  # fmt: skip
+    rendered = [pack.painter.render(scenes[n : n + 64], pack.rng, jitter=False) for n in range(0, len(scenes), 64)]
+    gallery = torch.cat([torch.nn.functional.interpolate(x, (16, 16), mode="area").flatten(1) for x in rendered])
     made = pack.draw([f"{words.with_article(name)}, 3d" for name in labels])
     features = torch.stack([pixels(image, 16).flatten() for image in made])
     ranks = torch.cdist(features, gallery).argsort(1)
@@ -139,7 +149,9 @@ def retrieval(pack: Pack, quick: bool) -> str:
     rng, rows = random.Random(5), list({r.label: i for i, r in enumerate(pack.painter.rows)}.values())
     scenes = [Scene("one", i, -1, rng.choice(list(words.COLOURS))) for i in rng.sample(rows, 20 if quick else 200)]
     x = torch.nn.functional.interpolate(pack.painter.render(scenes, rng), (128, 128), mode="area") * 2 - 1
-    ids = tokens([plain_caption(s, pack.painter) for s in scenes], padding="max_length", max_length=77, truncation=True, return_tensors="pt")
+    ids = tokens(
+        [plain_caption(s, pack.painter) for s in scenes], padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+    )
     with torch.no_grad():
         best = model(pixel_values=x, **ids).logits_per_image.argmax(1)
     right = int((best == torch.arange(len(scenes))).sum())
@@ -177,7 +189,10 @@ def control(pack: Pack, quick: bool) -> str:
     prompts = [f"{words.with_article(name)}, 3d" for name in labels]
     generators = [torch.Generator().manual_seed(n) for n in range(len(prompts))]
     led = pipe(prompts, image=wanted, num_inference_steps=20, guidance_scale=5.0, generator=generators).images
-    scores = [np.mean([_edge_f1(edges(pixels(i)[None])[0, 0], w[0]) for i, w in zip(images, wanted, strict=True)]) for images in (led, pack.draw(prompts))]
+    scores = [
+        np.mean([_edge_f1(edges(pixels(i)[None])[0, 0], w[0]) for i, w in zip(images, wanted, strict=True)])
+        for images in (led, pack.draw(prompts))
+    ]
     return f"F1 {scores[0]:.2f} with, {scores[1]:.2f} without"
 
 
@@ -215,7 +230,9 @@ CHECKS: tuple[tuple[str, str, Callable[[Pack, bool], str]], ...] = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m starter.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m starter.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", type=Path, default=MODELS)
     parser.add_argument("--work", type=Path, default=Path(__file__).parent / "work")
     parser.add_argument("--quick", action="store_true", help="a few samples of each, to see that it runs")

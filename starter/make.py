@@ -22,8 +22,11 @@ from starter.training import device
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 PLACES = {
-    "pipeline": "Stable-diffusion/darkroom-starter", "captioner": "BLIP/darkroom-starter-captioner", "scorer": "CLIP/darkroom-starter-scorer",
-    "controlnet": "ControlNet/darkroom-starter-canny", "starter-2x.safetensors": "ESRGAN/darkroom-starter-2x.safetensors",
+    "pipeline": "Stable-diffusion/darkroom-starter",
+    "captioner": "BLIP/darkroom-starter-captioner",
+    "scorer": "CLIP/darkroom-starter-scorer",
+    "controlnet": "ControlNet/darkroom-starter-canny",
+    "starter-2x.safetensors": "ESRGAN/darkroom-starter-2x.safetensors",
 }
 
 
@@ -51,8 +54,13 @@ def make_tokenizer(work: Path, size: Size, painter: Painter) -> Path:
 
 
 PARTS: dict[str, Callable[[Path, Size, Painter], Path]] = {
-    "tokenizer": make_tokenizer, "vae": vae.make, "text2image": text2image.make, "captioner": captioner.make, "scorer": scorer.make,
-    "upscaler": upscaler.make, "controlnet": controlnet.make,
+    "tokenizer": make_tokenizer,
+    "vae": vae.make,
+    "text2image": text2image.make,
+    "captioner": captioner.make,
+    "scorer": scorer.make,
+    "upscaler": upscaler.make,
+    "controlnet": controlnet.make,
 }
 
 
@@ -71,7 +79,9 @@ def install(work: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m starter.make", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m starter.make", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("part", choices=[*PARTS, "all", "install"])
     parser.add_argument("--size", choices=list(SIZES), default="gpu" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--work", type=Path, default=Path(__file__).parent / "work")

@@ -24,7 +24,7 @@ TINTS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
 
 @dataclass(frozen=True)
 class Scene:
-    """kind: one of KINDS; first, second: rows of the drawings (second -1 for none); colour: of the background; tint: of the object or ""."""
+    """kind: one of KINDS; first, second: rows of the drawings (second -1 for none); colour: of the background; tint: of the object."""
 
     kind: str
     first: int
@@ -70,7 +70,9 @@ class Painter:
         parts = [core]
         if scene.colour != "white" or rng.random() < 0.25:
             article = "an" if scene.colour[0] in "aeiou" else "a"
-            ground = rng.choice((f"on {article} {scene.colour} background", f"on {article} {scene.colour} background", f"{scene.colour} background"))
+            ground = rng.choice(
+                (f"on {article} {scene.colour} background", f"on {article} {scene.colour} background", f"{scene.colour} background")
+            )
             if ground.startswith("on") and rng.random() < 0.7:
                 parts[0] += f" {ground}"
             else:
@@ -88,7 +90,15 @@ class Painter:
     @staticmethod
     def _pair(scene: Scene, *, first: str, with_second: str, rng: random.Random) -> str:
         a, b = first, with_second
-        beside = (f"{a} and {b}", f"{a} and {b}", f"{a} next to {b}", f"{a} left of {b}", f"{a} to the left of {b}", f"{b} right of {a}", f"{b} to the right of {a}")
+        beside = (
+            f"{a} and {b}",
+            f"{a} and {b}",
+            f"{a} next to {b}",
+            f"{a} left of {b}",
+            f"{a} to the left of {b}",
+            f"{b} right of {a}",
+            f"{b} to the right of {a}",
+        )
         above = (f"{a} above {b}", f"{a} above {b}", f"{a} on top of {b}", f"{b} below {a}", f"{b} under {a}")
         return rng.choice(beside if scene.kind == "beside" else above)
 
@@ -108,7 +118,10 @@ class Painter:
             first = _tinted(first, words.COLOURS[scene.tint])
         if scene.kind in ("beside", "above"):
             side = first.shape[-1]
-            half = [functional.interpolate(x[None], (side // 2, side // 2), mode="area")[0] for x in (first, self._drawing(scene.second, flip=False))]
+            half = [
+                functional.interpolate(x[None], (side // 2, side // 2), mode="area")[0]
+                for x in (first, self._drawing(scene.second, flip=False))
+            ]
             canvas = torch.zeros_like(first)
             quarter, middle = side // 4, side // 2
             for n, part in enumerate(half):

@@ -18,13 +18,25 @@ def build(size: Size, tokens: CLIPTokenizer) -> CLIPModel:
     """Random weights."""
     width = size.vision_width
     text = {
-        "vocab_size": len(tokens), "hidden_size": width, "intermediate_size": width * 4, "num_hidden_layers": max(2, size.vision_layers // 2),
-        "num_attention_heads": 4, "max_position_embeddings": 77, "projection_dim": width, "bos_token_id": tokens.bos_token_id,
-        "eos_token_id": tokens.eos_token_id, "pad_token_id": tokens.pad_token_id,
+        "vocab_size": len(tokens),
+        "hidden_size": width,
+        "intermediate_size": width * 4,
+        "num_hidden_layers": max(2, size.vision_layers // 2),
+        "num_attention_heads": 4,
+        "max_position_embeddings": 77,
+        "projection_dim": width,
+        "bos_token_id": tokens.bos_token_id,
+        "eos_token_id": tokens.eos_token_id,
+        "pad_token_id": tokens.pad_token_id,
     }
     vision = {
-        "hidden_size": width, "intermediate_size": width * 4, "num_hidden_layers": size.vision_layers, "num_attention_heads": 4, "image_size": 128,
-        "patch_size": 16, "projection_dim": width,
+        "hidden_size": width,
+        "intermediate_size": width * 4,
+        "num_hidden_layers": size.vision_layers,
+        "num_attention_heads": 4,
+        "image_size": 128,
+        "patch_size": 16,
+        "projection_dim": width,
     }
     return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=width))
 

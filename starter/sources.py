@@ -48,7 +48,9 @@ def fetch(work: Path) -> dict[str, Path]:
             npm = shutil.which("npm")
             if npm is None:
                 raise SystemExit("npm is needed to fetch the drawings; install Node.js")
-            subprocess.run([npm, "pack", "--silent", f"{source.package}@{source.version}"], cwd=archives, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [npm, "pack", "--silent", f"{source.package}@{source.version}"], cwd=archives, check=True, stdout=subprocess.DEVNULL
+            )
         if not folder.exists():
             with tarfile.open(archive) as tar:
                 tar.extractall(folder, filter="data")

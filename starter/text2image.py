@@ -19,7 +19,13 @@ from starter.scenes import Painter, Scene
 from starter.sizes import TEXT_SHARES, Size
 from starter.training import device, train
 
-NOISE = {"num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "prediction_type": "v_prediction"}
+NOISE = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+}
 EMPTY_SHARE = 0.1
 
 
@@ -28,15 +34,28 @@ def build(size: Size, tokenizer: CLIPTokenizer) -> tuple[CLIPTextModel, UNet2DCo
     heads = max(1, size.text_width // 64)
     text = CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=len(tokenizer), hidden_size=size.text_width, intermediate_size=size.text_width * 4, num_hidden_layers=size.text_layers,
-            num_attention_heads=heads, max_position_embeddings=77, hidden_act="quick_gelu", projection_dim=size.text_width,
-            bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+            vocab_size=len(tokenizer),
+            hidden_size=size.text_width,
+            intermediate_size=size.text_width * 4,
+            num_hidden_layers=size.text_layers,
+            num_attention_heads=heads,
+            max_position_embeddings=77,
+            hidden_act="quick_gelu",
+            projection_dim=size.text_width,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
             attn_implementation="eager" if device().type == "cpu" else "sdpa",
         )
     )
     unet = UNet2DConditionModel(
-        sample_size=size.side_px // 8, block_out_channels=size.unet_channels, layers_per_block=size.unet_layers, cross_attention_dim=size.text_width,
-        attention_head_dim=4, norm_num_groups=16, down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        sample_size=size.side_px // 8,
+        block_out_channels=size.unet_channels,
+        layers_per_block=size.unet_layers,
+        cross_attention_dim=size.text_width,
+        attention_head_dim=4,
+        norm_num_groups=16,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
     )
     if device().type == "cpu":  # the flash kernel's backward pass takes two thirds of a step there
@@ -55,7 +74,9 @@ def latents(work: Path, size: Size, painter: Painter) -> tuple[torch.Tensor, lis
         while len(scenes) < size.latents:
             batch = [painter.draw_scene(rng, TEXT_SHARES) for _ in range(min(64, size.latents - len(scenes)))]
             with torch.no_grad(), torch.autocast(device().type, dtype=torch.bfloat16):
-                made.append((vae.encode(painter.render(batch, rng) * 2 - 1).latent_dist.mode().float() * vae.config.scaling_factor).half().cpu())
+                made.append(
+                    (vae.encode(painter.render(batch, rng) * 2 - 1).latent_dist.mode().float() * vae.config.scaling_factor).half().cpu()
+                )
             scenes += batch
         save_file({"latents": torch.cat(made).contiguous()}, values)
         scenes_file.write_text(json.dumps([asdict(s) for s in scenes]))
@@ -89,8 +110,13 @@ def make(work: Path, size: Size, painter: Painter) -> Path:
 
     train({"text": text, "unet": unet}, loss, size.text2image, work / "state" / "text2image.safetensors")
     pipeline = StableDiffusionPipeline(
-        vae=AutoencoderKL.from_pretrained(work / "vae", local_files_only=True), text_encoder=text.cpu(), tokenizer=tokenizer, unet=unet.cpu(),
-        scheduler=DPMSolverMultistepScheduler(**NOISE, timestep_spacing="trailing"), safety_checker=None, feature_extractor=None,
+        vae=AutoencoderKL.from_pretrained(work / "vae", local_files_only=True),
+        text_encoder=text.cpu(),
+        tokenizer=tokenizer,
+        unet=unet.cpu(),
+        scheduler=DPMSolverMultistepScheduler(**NOISE, timestep_spacing="trailing"),
+        safety_checker=None,
+        feature_extractor=None,
         requires_safety_checker=False,
     )
     pipeline.to(torch.float16).save_pretrained(work / "pipeline")

@@ -24,7 +24,7 @@ _WORDS = Regex(r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L
 def make(folder: Path, painter: Painter) -> None:
     """Write vocab.json, merges.txt and the configs that CLIPTokenizer reads. The same drawings give the same files."""
     rng = random.Random(0)
-    shares = dict.fromkeys(KINDS, 1.0)
+    shares: dict[str, float] = dict.fromkeys(KINDS, 1.0)
     texts = [painter.caption(painter.draw_scene(rng, shares), rng) for _ in range(30_000)]
     texts += [text for row in painter.rows for text in (row.label, *row.names, *(t.lower() for t in row.tags))]
     texts += [COMMON] * 20
@@ -37,8 +37,13 @@ def make(folder: Path, painter: Painter) -> None:
     learner.train_from_iterator(
         texts,
         trainers.BpeTrainer(
-            vocab_size=VOCABULARY, min_frequency=2, end_of_word_suffix="</w>", continuing_subword_prefix="", initial_alphabet=alphabet,
-            special_tokens=[], show_progress=False,
+            vocab_size=VOCABULARY,
+            min_frequency=2,
+            end_of_word_suffix="</w>",
+            continuing_subword_prefix="",
+            initial_alphabet=alphabet,
+            special_tokens=[],
+            show_progress=False,
         ),
     )
     merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in json.loads(learner.to_str())["model"]["merges"]]
@@ -67,6 +72,13 @@ def _write(folder: Path, letters: list[str], merges: list[tuple[str, ...]]) -> N
     (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}, ensure_ascii=False), encoding="utf-8")
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *(" ".join(m) for m in kept), ""]), encoding="utf-8")
     special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END}
-    config = {**special, "model_max_length": 77, "tokenizer_class": "CLIPTokenizer", "do_lower_case": True, "add_prefix_space": False, "errors": "replace"}
+    config = {
+        **special,
+        "model_max_length": 77,
+        "tokenizer_class": "CLIPTokenizer",
+        "do_lower_case": True,
+        "add_prefix_space": False,
+        "errors": "replace",
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1))
     (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=1))

@@ -35,7 +35,11 @@ class Plan:
     def rate(self, step: int) -> float:
         """Warm up, stay, then fall along a cosine to 2 %."""
         share = step / max(1, self.steps)
-        fall = 1.0 if share < self.flat_share else 0.5 * (1 + math.cos(math.pi * (share - self.flat_share) / (1 - self.flat_share))) * 0.98 + 0.02
+        fall = (
+            1.0
+            if share < self.flat_share
+            else 0.5 * (1 + math.cos(math.pi * (share - self.flat_share) / (1 - self.flat_share))) * 0.98 + 0.02
+        )
         return self.learning_rate * min(1.0, (step + 1) / self.warm_up) * fall
 
 
@@ -49,8 +53,12 @@ def device() -> torch.device:
 
 
 def train(
-    modules: dict[str, torch.nn.Module], loss: Callable[[random.Random, int], dict[str, torch.Tensor]], plan: Plan, state: Path,
-    report: Callable[[int], None] | None = None, report_every: int = 1000,
+    modules: dict[str, torch.nn.Module],
+    loss: Callable[[random.Random, int], dict[str, torch.Tensor]],
+    plan: Plan,
+    state: Path,
+    report: Callable[[int], None] | None = None,
+    report_every: int = 1000,
 ) -> None:
     """Train until plan.steps, from the saved state if there is one; at the end the modules hold the averaged weights.
 
@@ -58,7 +66,9 @@ def train(
     """
     where = next(iter(next(iter(modules.values())).parameters())).device
     trained = {f"{name}.{key}": p for name, module in modules.items() for key, p in module.named_parameters() if p.requires_grad}
-    optimizer = torch.optim.AdamW(trained.values(), lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay, fused=where.type == "cuda")
+    optimizer = torch.optim.AdamW(
+        trained.values(), lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay, fused=where.type == "cuda"
+    )
     averaged = {key: p.detach().clone().float() for key, p in trained.items()}
     begin = _resume(state, trained, averaged, optimizer)
     began = saved = time.monotonic()
@@ -94,7 +104,9 @@ def train(
             p.copy_(averaged[key])
 
 
-def _save(state: Path, trained: dict[str, torch.nn.Parameter], averaged: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer, step: int) -> None:
+def _save(
+    state: Path, trained: dict[str, torch.nn.Parameter], averaged: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer, step: int
+) -> None:
     """One safetensors file: weights, their average, the optimizer's moments. Written beside and renamed."""
     tensors = {f"weight.{k}": p.detach() for k, p in trained.items()} | {f"average.{k}": a for k, a in averaged.items()}
     for key, p in trained.items():
@@ -106,7 +118,9 @@ def _save(state: Path, trained: dict[str, torch.nn.Parameter], averaged: dict[st
     os.replace(temporary, state)
 
 
-def _resume(state: Path, trained: dict[str, torch.nn.Parameter], averaged: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> int:
+def _resume(
+    state: Path, trained: dict[str, torch.nn.Parameter], averaged: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer
+) -> int:
     """The step to go on from; 0 without a state."""
     if not state.exists():
         return 0

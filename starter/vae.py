@@ -19,8 +19,13 @@ def build(size: Size) -> AutoencoderKL:
     """Random weights."""
     groups = 8 if size.vae_channels[0] % 8 == 0 else 4
     return AutoencoderKL(
-        block_out_channels=size.vae_channels, layers_per_block=1, latent_channels=4, norm_num_groups=groups, sample_size=size.side_px,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=size.vae_channels,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=groups,
+        sample_size=size.side_px,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
     )
 
 

@@ -26,7 +26,10 @@ def detect(folder: ModelFolder) -> Match:
     unet, vae = folder.configs.get("unet", {}), folder.configs.get("vae", {})
     channels = vae.get("latent_channels", 4)
     if unet.get("in_channels", 4) != channels:
-        return Match(fits=False, why=f"its UNet takes {unet.get('in_channels')} channels where the VAE has {channels} (an inpainting or editing model)")
+        return Match(
+            fits=False,
+            why=f"its UNet takes {unet.get('in_channels')} channels where the VAE has {channels} (an inpainting or editing model)",
+        )
     cell = 2 ** (len(vae.get("block_out_channels", [0, 0, 0, 0])) - 1)
     sample = unet.get("sample_size") or 64
     side = sample[0] if isinstance(sample, list) else sample

@@ -6,44 +6,61 @@ Start reading at `Bench.choose`.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from modules.faults import SetupFault
 from modules.folders import write_atomic
-from modules.hardware.detect import Device, probe, working_dtypes
+from modules.hardware import policies
+from modules.hardware.choice import choose_dtypes, pick, unusable
+from modules.hardware.detect import Device, diagnoses, probe, probe_in_child
+from modules.hardware.memory import memory
 
-# From the fastest to the most careful. Each is a diffusers call on the whole pipeline.
-POLICIES = ("resident", "medvram", "lowvram")
 CACHE_AGE_S = 30 * 86400
+GIB = 2**30
+# Files whose text changes with the driver.
+DRIVER_STAMPS = ("/sys/module/nvidia/version", "/sys/module/amdgpu/version", "/proc/version")
+VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR")
 
 
 @dataclass
 class Bench:
-    """device, dtype ("float16"), vae_dtype; policy: the memory policy in force; count: devices of this kind."""
+    """device, dtype ("float16"), vae_dtype; policy: the memory policy in force; count: devices of this kind.
+
+    notes: what is not as it could be, in words, with what to do.
+    """
 
     device: Device
     dtype: str
     vae_dtype: str
     policy: str
     count: int = 1
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def choose(cls, flags: Mapping[str, Any], index: int, cache: Path | None = None) -> Bench:
-        """The bench for a worker. flags: A1111's; index: which device of the fastest kind. Raises SetupFault when it is not there."""
+        """The bench for a worker. flags: A1111's; index: which device of the fastest kind. Raises SetupFault when it is not there.
+
+        cache: file that keeps what was tried, for the same torch and driver.
+        """
         devices = probe(with_kernels=False)
-        wanted = [d for d in devices if d.kind == "cpu"] if flags.get("use_cpu") else [d for d in devices if not d.problems]
-        same = [d for d in wanted if d.kind == wanted[0].kind]
-        if index >= len(same):
-            raise SetupFault(f"There is no device number {index}; there are {len(same)}. Start with another --device-id.")
-        device = _with_dtypes(same[index], cache)
-        dtype, vae_dtype = choose_dtypes(device, flags)
-        return cls(device, dtype, vae_dtype, choose_policy(device, flags), len(same))
+        notes = [] if flags.get("use_cpu") else [*diagnoses(), *(p for d in devices for p in d.problems)]
+        while True:
+            device, count = pick(devices, flags, index)
+            device = with_dtypes(device, cache)
+            fault = unusable(device)
+            if fault is None or device.kind == "cpu":
+                break
+            notes.append(fault)
+            devices = [replace(d, problems=(fault,)) if d.torch_name == device.torch_name else d for d in devices]
+            index = 0
+        dtype, vae_dtype, said = choose_dtypes(device, flags)
+        policy, note = policies.first(device.kind, flags)
+        return cls(device, dtype, vae_dtype, policy, count, (*notes, *said, *([note] if note else ())))
 
     def place(self, pipeline: Any) -> None:
         """Put a freshly loaded diffusers pipeline on the device under the policy in force."""
@@ -51,91 +68,73 @@ class Bench:
 
         if self.vae_dtype != self.dtype:
             pipeline.vae.to(dtype=getattr(torch, self.vae_dtype))
-        if self.policy == "resident":
-            pipeline.to(self.device.torch_name)
-        elif self.policy == "medvram":
-            pipeline.enable_model_cpu_offload(device=self.device.torch_name)
-        else:
-            pipeline.enable_sequential_cpu_offload(device=self.device.torch_name)
-        if self.policy != "resident":
-            pipeline.vae.enable_slicing()
-            pipeline.vae.enable_tiling()
+        policies.POLICIES.get(self.policy).apply(pipeline, self.device.torch_name)
 
     def step_down(self) -> bool:
-        """Take the next, more careful policy; False when there is none (the CPU has only one)."""
-        at = POLICIES.index(self.policy)
-        if self.device.kind == "cpu" or at + 1 == len(POLICIES):
+        """Take the next, more careful policy; False when there is none."""
+        following = policies.after(self.policy, self.device.kind)
+        if following is None:
             return False
-        self.policy = POLICIES[at + 1]
+        self.policy = following
         return True
 
     def memory(self) -> dict[str, Any]:
         """Bytes, in the shape of A1111's /sdapi/v1/memory."""
-        process, machine = psutil.Process().memory_info(), psutil.virtual_memory()
-        ram = {"free": machine.available, "used": process.rss, "total": process.rss + machine.available}
-        return {"ram": ram, "cuda": self._cuda_memory()}
-
-    def _cuda_memory(self) -> dict[str, Any]:
-        if self.device.kind not in ("cuda", "rocm"):
-            return {"error": f"no CUDA device in use; working on {self.device.kind}"}
-        import torch
-
-        free, total = torch.cuda.mem_get_info(self.device.torch_name)
-        stats = torch.cuda.memory_stats(self.device.torch_name)
-
-        def pair(name: str) -> dict[str, int]:
-            return {"current": stats.get(f"{name}.all.current", 0), "peak": stats.get(f"{name}.all.peak", 0)}
-
-        return {
-            "system": {"free": free, "used": total - free, "total": total},
-            "active": pair("active_bytes"), "allocated": pair("allocated_bytes"), "reserved": pair("reserved_bytes"),
-            "inactive": pair("inactive_split_bytes"), "events": {"retries": stats.get("num_alloc_retries", 0), "oom": stats.get("num_ooms", 0)},
-        }
+        return memory(self.device.kind, self.device.torch_name)
 
     def lines(self) -> list[str]:
         """The three lines shown at the start."""
-        gib = self.device.memory_bytes / 2**30
+        more = f", {self.count} of them" if self.count > 1 else ""
+        vae = f" (VAE {self.vae_dtype})" if self.vae_dtype != self.dtype else ""
+        free = f", {self.device.free_bytes / GIB:.1f} GiB free" if self.device.free_bytes else ""
+        total = f"{self.device.memory_bytes / GIB:.1f} GiB" if self.device.memory_bytes else "size unknown"
         return [
-            f"Device:  {self.device.name} ({self.device.kind}{f', {self.count} of them' if self.count > 1 else ''})",
-            f"Memory:  {gib:.1f} GiB, policy {self.policy}",
-            f"Numbers: computing in {self.dtype}; these work here: {', '.join(self.device.dtypes) or 'none'}",
+            f"Device:  {self.device.name} ({self.device.kind}{more})",
+            f"Memory:  {total}{free}; {policies.POLICIES.get(self.policy).help}",
+            f"Numbers: computing in {self.dtype}{vae}; these work here: {', '.join(self.device.dtypes) or 'none'}",
         ]
 
     def to_data(self) -> dict[str, Any]:
-        """JSON-ready, with the three lines."""
+        """JSON-ready, with the three lines and the notes."""
         return {
-            **self.device.to_data(), "dtype": self.dtype, "vae_dtype": self.vae_dtype, "policy": self.policy, "count": self.count,
+            **self.device.to_data(),
+            "dtype": self.dtype,
+            "vae_dtype": self.vae_dtype,
+            "policy": self.policy,
+            "count": self.count,
             "lines": self.lines(),
+            "notes": list(self.notes),
         }
 
 
-def choose_dtypes(device: Device, flags: Mapping[str, Any]) -> tuple[str, str]:
-    """(number type of the network, of the VAE). Half precision where it works, unless the flags say otherwise; the CPU uses float32."""
-    if device.kind == "cpu" or flags.get("no_half") or flags.get("precision") == "full":
-        return "float32", "float32"
-    half = next((name for name in ("float16", "bfloat16") if name in device.dtypes), "float32")
-    return half, "float32" if flags.get("no_half_vae") else half
+def with_dtypes(device: Device, cache: Path | None) -> Device:
+    """The device with the number types that work, from the cache when the same torch and driver have tried it lately.
 
-
-def choose_policy(device: Device, flags: Mapping[str, Any]) -> str:
-    """The first memory policy to try. Offloading means nothing on the CPU."""
-    if device.kind in ("cpu", "mps", "directml"):
-        return "resident"
-    return "lowvram" if flags.get("lowvram") else "medvram" if flags.get("medvram") else "resident"
-
-
-def _with_dtypes(device: Device, cache: Path | None) -> Device:
-    """The device with the number types that work, from the cache when the same torch has tried this device lately."""
-    import torch
-
-    key = f"{torch.__version__} {device.torch_name} {device.name} {torch.version.cuda or torch.version.hip or ''}"
+    The CPU is tried here, anything with a driver in a process of its own.
+    """
+    key = f"{stamp()} {device.torch_name} {device.name}"
     known = _read(cache)
-    entry = known.get(key)
+    entry: Any = known.get(key)
     if not isinstance(entry, dict) or time.time() - entry.get("time_s", 0) > CACHE_AGE_S:
-        entry = {"dtypes": list(working_dtypes(device.torch_name)), "time_s": time.time()}
+        tried = device.tried() if device.kind == "cpu" else _tried_in_child(device)
+        entry = {"dtypes": list(tried.dtypes), "refused": tried.refused, "time_s": time.time()}
         if cache is not None:
             write_atomic(cache, json.dumps({**known, key: entry}, indent=1).encode())
-    return Device(**{**device.to_data(), "dtypes": tuple(entry["dtypes"])})
+    return replace(device, dtypes=tuple(entry["dtypes"]), refused=dict(entry["refused"]))
+
+
+def _tried_in_child(device: Device) -> Device:
+    answer = probe_in_child(device.torch_name)
+    if answer["devices"]:
+        return Device.from_data(answer["devices"][0])
+    return replace(device, dtypes=(), refused={"all": answer["error"] or "the device was not there for a second process"})
+
+
+def stamp() -> str:
+    """What must be unchanged for a cached try to hold: torch, driver, and which devices are visible. Imports no torch."""
+    files = [Path(f).read_text().strip()[:80] for f in DRIVER_STAMPS if Path(f).exists()]
+    visible = [f"{name}={os.environ[name]}" for name in VISIBLE if name in os.environ]
+    return " ".join([f"torch {metadata.version('torch')}", *files, *visible])
 
 
 def _read(cache: Path | None) -> dict[str, Any]:

@@ -1,76 +1,107 @@
-"""Which devices there are, and which number types really work on them, tried with real kernels.
+"""Which devices there are and what they are called; with `python -m modules.hardware.detect` as JSON.
 
-A type that is offered but computes nonsense (seen on several driver and card pairs) counts as not working.
+A driver may crash the process that touches it, so reports and first tries go through `probe_in_child`.
 Start reading at `probe`.
 """
 
 from __future__ import annotations
 
+import json
 import platform
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-DTYPES = ("float32", "float16", "bfloat16")
-# Largest error against float32, relative to the largest value, that rounding alone can explain.
-TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 1e-1}
+from modules.folders import PROGRAM
+from modules.hardware.diagnosis import missing_kernels, unused_card
+from modules.hardware.kernels import try_dtypes
+
+CHILD_TIMEOUT_S = 180.0
+_NVIDIA_DRIVER = Path("/sys/module/nvidia/version")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """kind: cuda, rocm, xpu, mps, directml or cpu; torch_name: "cuda:0"; memory in bytes; dtypes: those that really work.
+    """kind: cuda, rocm, xpu, mps, directml or cpu; torch_name: "cuda:0"; memory in bytes, 0 where it cannot be read.
 
-    problems: what is wrong, in words, with what to do.
+    dtypes: those that really work; refused: the others and why; problems: what is wrong, with what to do.
     """
 
     kind: str
     torch_name: str
     name: str
     memory_bytes: int
+    free_bytes: int = 0
     dtypes: tuple[str, ...] = ()
-    problems: tuple[str, ...] = field(default=())
+    refused: dict[str, str] = field(default_factory=dict[str, str])
+    problems: tuple[str, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        values: dict[str, Any] = {**data, "dtypes": tuple(data["dtypes"]), "problems": tuple(data["problems"])}
+        return cls(**values)
+
+    def tried(self) -> Self:
+        """The same device after trying the number types with real kernels."""
+        works, refused = try_dtypes(self.torch_name)
+        return replace(self, dtypes=works, refused=refused)
+
 
 def probe(*, with_kernels: bool = True) -> list[Device]:
     """Every device, the fastest kind first, the CPU last. with_kernels: try each number type with real work (about a second)."""
-    found = [*_cuda(), *_xpu(), *_mps(), *_directml(), _cpu()]
-    if not with_kernels:
-        return found
-    return [Device(**{**device.to_data(), "dtypes": working_dtypes(device.torch_name)}) for device in found]
+    found = [device for backend in (_cuda, _xpu, _mps, _directml) for device in _listed(backend)]
+    found.append(_cpu())
+    return [d.tried() for d in found] if with_kernels else found
 
 
-def working_dtypes(torch_name: str) -> tuple[str, ...]:
-    """The number types with which matmul, convolution and attention give right results on a device."""
+def diagnoses() -> list[str]:
+    """What keeps devices from being used that are there all the same."""
     import torch
 
-    device: Any = torch.device(torch_name) if not torch_name.startswith("privateuseone") else torch_name
-    return tuple(name for name in DTYPES if _works(device, getattr(torch, name), TOLERANCE[name]))
-
-
-def _works(device: Any, dtype: Any, tolerance: float) -> bool:
-    import torch
-
-    generator = torch.Generator("cpu").manual_seed(0)
-    a, b = (torch.randn((1, 4, 32, 32), generator=generator) for _ in range(2))
-    weight = torch.randn((8, 4, 3, 3), generator=generator) / 6
-    kernels: tuple[Callable[..., Any], ...] = (
-        lambda x, y, w: x @ y / 6,
-        lambda x, y, w: torch.nn.functional.conv2d(x, w, padding=1),
-        lambda x, y, w: torch.nn.functional.scaled_dot_product_attention(x, y, x),
+    driver = _NVIDIA_DRIVER.read_text().strip() if _NVIDIA_DRIVER.exists() else None
+    error = ""
+    if driver and torch.version.cuda and not torch.cuda.is_available():
+        try:
+            torch.cuda.init()
+        except RuntimeError as failed:
+            error = str(failed).splitlines()[0]
+    found = unused_card(
+        driver=driver, cuda_build=torch.version.cuda, hip_build=torch.version.hip, available=torch.cuda.is_available(), error=error
     )
+    return [found] if found else []
+
+
+def probe_in_child(torch_name: str = "", *, timeout_s: float = CHILD_TIMEOUT_S) -> dict[str, Any]:
+    """{"devices": [...], "diagnoses": [...], "error": ""} from a process of its own, which a driver may crash.
+
+    torch_name: only this device; "" for all. error says how the process ended when it gave no answer.
+    """
+    command = [sys.executable, "-m", "modules.hardware.detect", *([torch_name] if torch_name else [])]
     try:
-        for kernel in kernels:
-            right = kernel(a, b, weight)
-            tried = kernel(*(t.to(device=device, dtype=dtype) for t in (a, b, weight))).float().cpu()
-            if not bool(torch.isfinite(tried).all()) or float((tried - right).abs().max() / right.abs().max()) > tolerance:
-                return False
-    except (RuntimeError, NotImplementedError, TypeError):  # the kernel is missing or fails on this device
-        return False
-    return True
+        done = subprocess.run(command, cwd=PROGRAM, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired:
+        return {"devices": [], "diagnoses": [], "error": f"trying the devices took more than {timeout_s:.0f} s"}
+    try:
+        return {**json.loads(done.stdout.splitlines()[-1]), "error": ""}
+    except (ValueError, IndexError):
+        said = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
+        return {"devices": [], "diagnoses": [], "error": f"trying the devices ended the process ({ended}) {' '.join(said)}".strip()}
+
+
+def _listed(backend: Callable[[], list[Device]]) -> list[Device]:
+    """A backend's devices; a driver that refuses to start has none (`diagnoses` says why)."""
+    try:
+        return backend()
+    except (RuntimeError, OSError, AttributeError) as error:
+        sys.stderr.write(f"{backend.__name__.strip('_')} devices cannot be listed: {error}\n")
+        return []
 
 
 def _cuda() -> list[Device]:
@@ -88,22 +119,15 @@ def _one_cuda(kind: str, index: int, built_for: list[str]) -> Device:
 
     properties = torch.cuda.get_device_properties(index)
     problem = missing_kernels(kind, properties.name, (properties.major, properties.minor), built_for)
+    free = 0 if problem else torch.cuda.mem_get_info(index)[0]
     return Device(
-        kind=kind, torch_name=f"cuda:{index}", name=properties.name, memory_bytes=properties.total_memory, problems=(problem,) if problem else ()
+        kind=kind,
+        torch_name=f"cuda:{index}",
+        name=properties.name,
+        memory_bytes=properties.total_memory,
+        free_bytes=free,
+        problems=(problem,) if problem else (),
     )
-
-
-def missing_kernels(kind: str, name: str, capability: tuple[int, int], built_for: list[str]) -> str | None:
-    """Why this torch cannot work on an NVIDIA card, or None. built_for: torch.cuda.get_arch_list()."""
-    if kind != "cuda" or not built_for:
-        return None
-    major, minor = capability
-    same = [a for a in built_for if a.startswith("sm_") and a[3:].rstrip("af").isdigit() and int(a[3:].rstrip("af")) // 10 == major]
-    usable = [a for a in same if int(a[3:].rstrip("af")) % 10 <= minor]
-    ahead = [a for a in built_for if a.startswith("compute_") and a[8:].rstrip("af").isdigit() and int(a[8:].rstrip("af")) <= major * 10 + minor]
-    if usable or ahead:
-        return None
-    return f"{name} needs kernels for sm_{major}{minor}, and this torch was built for {', '.join(built_for)}. Install a torch build for this card."
 
 
 def _xpu() -> list[Device]:
@@ -137,7 +161,8 @@ def _directml() -> list[Device]:
 def _cpu() -> Device:
     import psutil
 
-    return Device(kind="cpu", torch_name="cpu", name=_cpu_name(), memory_bytes=psutil.virtual_memory().total)
+    memory = psutil.virtual_memory()
+    return Device(kind="cpu", torch_name="cpu", name=_cpu_name(), memory_bytes=memory.total, free_bytes=memory.available)
 
 
 def _cpu_name() -> str:
@@ -147,3 +172,13 @@ def _cpu_name() -> str:
             if line.lower().startswith(("model name", "hardware")):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def main(argv: list[str]) -> None:
+    """Print the devices as one line of JSON. argv: the torch name of one device, or nothing."""
+    devices = [d.tried() for d in probe(with_kernels=False) if not argv or d.torch_name in argv]
+    sys.stdout.write(json.dumps({"devices": [d.to_data() for d in devices], "diagnoses": diagnoses()}) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

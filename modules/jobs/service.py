@@ -53,7 +53,9 @@ class Jobs:
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
             if required:
-                raise SetupFault(f"Another copy already uses this data folder ({_holder(self._holder_file)}). Use that one, or give --data-dir.") from None
+                raise SetupFault(
+                    f"Another copy already uses this data folder ({_holder(self._holder_file)}). Use that one, or give --data-dir."
+                ) from None
             return False
         write_atomic(self._holder_file, json.dumps({"pid": os.getpid(), "url": url}).encode())
         for job in self._store.list(states=("running",), limit=10_000):  # cut off when the last owner died
@@ -72,7 +74,14 @@ class Jobs:
         self._store.close()
 
     def submit(
-        self, kind: str, request: dict[str, Any], resolved: dict[str, Any], *, owner: str = "local", key: str | None = None, priority: int = 0
+        self,
+        kind: str,
+        request: dict[str, Any],
+        resolved: dict[str, Any],
+        *,
+        owner: str = "local",
+        key: str | None = None,
+        priority: int = 0,
     ) -> Job:
         """Queue a job durably. The same key gives the same job again, also after a restart."""
         job, new = self._store.submit(kind, request, resolved, owner=owner, key=key, priority=priority)
@@ -107,7 +116,7 @@ class Jobs:
         sleeper = (asyncio.get_running_loop(), asyncio.Event())
         self._sleepers.add(sleeper)
         try:
-            while not (job := self.get(id_or_key)).finished:
+            while not (job := await asyncio.to_thread(self.get, id_or_key)).finished:
                 try:
                     await asyncio.wait_for(sleeper[1].wait(), 1.0 if self.owns_queue else POLL_S)
                 except TimeoutError:

@@ -58,7 +58,9 @@ class JobStore:
         with self._change() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
-                raise SetupFault(f"The job list was written by a newer version (format {version}). Update the program, or move the file away.")
+                raise SetupFault(
+                    f"The job list was written by a newer version (format {version}). Update the program, or move the file away."
+                )
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
@@ -166,7 +168,9 @@ class JobStore:
     def cancel_queued(self, job_id: str) -> bool:
         """Cancel a job that has not begun. False when it was not queued."""
         with self._change() as db:
-            changed = db.execute("UPDATE jobs SET state='canceled', finished_s=? WHERE id=? AND state='queued'", (time.time(), job_id)).rowcount
+            changed = db.execute(
+                "UPDATE jobs SET state='canceled', finished_s=? WHERE id=? AND state='queued'", (time.time(), job_id)
+            ).rowcount
             if changed:
                 _add_event(db, job_id, "done", {"state": "canceled", "fault": None})
         return bool(changed)

@@ -123,8 +123,13 @@ class Slot:
         log = _open_log(self._plan.log)
         with log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "modules.jobs.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                cwd=self._plan.program, env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}, start_new_session=os.name != "nt",
+                [sys.executable, "-m", "modules.jobs.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=self._plan.program,
+                env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"},
+                start_new_session=os.name != "nt",
             )
         self._wire = Wire(cast(BinaryIO, self._process.stdout), cast(BinaryIO, self._process.stdin))
         self.status |= {"state": "starting", "pid": self._process.pid, "message": "Starting the worker…", "model": None}
@@ -231,7 +236,8 @@ class Slot:
         if run is not None:
             fault = WorkerDied(
                 f"The worker process ended while it ran this job (exit {code}). See {self._plan.log.name}; if it happens again, "
-                "try a smaller size or batch.", exit_code=code,
+                "try a smaller size or batch.",
+                exit_code=code,
             )
             self._store.requeue(run.job.id, fault=fault.data())
             self._changed(run.job.id)

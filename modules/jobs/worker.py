@@ -145,7 +145,7 @@ class Worker:
             answer = {"state": "canceled", "result": None, "fault": None}
         except Fault as fault:
             answer = {"state": "failed", "result": None, "fault": fault.data()}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a job raises ends that job only, with its traceback in the log
             trace = traceback.format_exc()
             sys.stderr.write(trace)
             control.event("log", {"text": trace[-8000:]})

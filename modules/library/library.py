@@ -7,8 +7,8 @@ import re
 import threading
 from pathlib import Path
 
-from modules.faults import Fault, ModelFault, UnknownName
 from modules.families import identify
+from modules.faults import Fault, ModelFault, UnknownName
 from modules.folders import Folders
 from modules.library.hash_store import HashStore
 from modules.request import Checkpoint
@@ -60,7 +60,11 @@ class Library:
         name = folder.relative_to(base).as_posix()
         sha256 = self._hashes.known(folder)
         return Checkpoint(
-            title=_title(name, sha256), model_name=name.replace("/", "_"), path=str(folder), family=family.id, sha256=sha256,
+            title=_title(name, sha256),
+            model_name=name.replace("/", "_"),
+            path=str(folder),
+            family=family.id,
+            sha256=sha256,
             native_px=match.native_px,
         )
 
@@ -74,7 +78,7 @@ class Library:
         for checkpoint in missing:
             try:
                 self.with_hash(checkpoint)
-            except OSError:  # the model was taken away meanwhile; the next scan will not list it
+            except ModelFault:  # taken away meanwhile; the next scan will not list it
                 continue
 
     def with_hash(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -91,7 +95,7 @@ class Library:
         return known
 
     def find_checkpoint(self, text: str) -> Checkpoint:
-        """The checkpoint of a title, name, file name, short hash or sha256, in that order; then by part of a title.
+        """The checkpoint of a hash ("name [hash]", short hash or sha256), else of a title, name or file name; then by part of a title.
 
         Raises UnknownName with close matches, ModelFault when there is no checkpoint at all.
         """
@@ -100,14 +104,14 @@ class Library:
             raise ModelFault("There is no model. Put one into models/Stable-diffusion and refresh the list.")
         bracket = _BRACKET.search(text)
         stem = _BRACKET.sub("", text).strip().casefold()
-        for row in rows:
-            if stem in {_BRACKET.sub("", row.title).casefold(), row.model_name.casefold(), Path(row.path).name.casefold()}:
-                return row
         digest = (bracket.group(1) if bracket else stem).lower()
         if re.fullmatch(r"[0-9a-f]{8,64}", digest):
             for row in (self.with_hash(r) for r in rows):
                 if row.sha256 is not None and row.sha256.startswith(digest):
                     return row
+        for row in rows:
+            if stem in {_BRACKET.sub("", row.title).casefold(), row.model_name.casefold(), Path(row.path).name.casefold()}:
+                return row
         partial = sorted((r for r in rows if stem and stem in r.title.casefold()), key=lambda r: len(r.title))
         if partial:
             return partial[0]

@@ -1,4 +1,4 @@
-"""Pictures as PIL images: grids, file formats, the text that a file carries. No torch, no knowledge of models.
+"""Pictures as PIL images: grids, file formats and names, the text that a file carries. No torch, no knowledge of models.
 
 Start reading at `modules.pixels.metadata.encode` and `modules.pixels.metadata.read_parameters`.
 """

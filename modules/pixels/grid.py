@@ -1,4 +1,4 @@
-"""Several pictures as one: the grid that A1111 puts in front of a batch."""
+"""Several pictures as one: the grid that stands in front of a batch. Knows no files and no settings. Start at `image_grid`."""
 
 from __future__ import annotations
 
@@ -11,24 +11,17 @@ BACKGROUND = (255, 255, 255)
 
 
 def grid_shape(count: int, rows: int = -1, batch_size: int = 1) -> tuple[int, int]:
-    """(rows, columns) for count pictures. rows: -1 nearest to a square, 0 one row per picture of a batch, else as given.
+    """(rows, columns) for count pictures, count >= 1. rows: -1 nearest to a square, 0 as many as the batch size, else as given.
 
-    Source: A1111 1.10's n_rows setting.
+    There are never more rows than pictures. Source: A1111 1.10's setting n_rows.
     """
-    if rows > 0:
-        wanted = rows
-    elif rows == 0:
-        wanted = batch_size
-    else:
-        wanted = round(math.sqrt(count))
-        while count % wanted != 0:
-            wanted -= 1
+    wanted = rows if rows > 0 else batch_size if rows == 0 else round(math.sqrt(count))
     wanted = max(1, min(wanted, count))
     return wanted, math.ceil(count / wanted)
 
 
 def image_grid(images: Sequence[Image.Image], *, rows: int = -1, batch_size: int = 1) -> Image.Image:
-    """One RGB picture with all of them, row by row; each cell is as large as the largest. Raises ValueError for none."""
+    """One RGB picture of them all, row by row on white; every cell is as large as the largest. Raises ValueError for none."""
     if not images:
         raise ValueError("a grid needs at least one picture")
     n_rows, n_columns = grid_shape(len(images), rows, batch_size)

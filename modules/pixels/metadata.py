@@ -1,14 +1,15 @@
-"""The text that a picture file carries: written as A1111 writes it, read in every form that is about.
+"""Picture files: written with the text that they carry, read in every form of it that is about.
 
-Also the one door for pictures from outside: sizes are checked in the header before anything is decoded.
-Start reading at `encode`, `open_picture` and `read_parameters`.
+Also the one door for pictures from outside: the size stands in the header and is checked before anything is decoded.
+Knows nothing about what the text means. Start reading at `encode`, `open_picture` and `read_parameters`.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import warnings
+import struct
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,23 +19,45 @@ from modules.faults import RequestFault
 
 MAX_PIXELS = 64_000_000
 MAX_TEXT = 4_000_000
-USER_COMMENT = 0x9286
-UNICODE_PREFIX = b"UNICODE\x00"
-_TECHNICAL = {
+# What pictures of people come in. Pillow knows forty more, some of which start other programs (EPS) or are hardly ever tested.
+READABLE = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "MPO")
+_USER_COMMENT = 0x9286
+_UNICODE = b"UNICODE\x00"
+_CHARSETS = {b"ASCII\x00\x00\x00": "ascii", b"JIS\x00\x00\x00\x00\x00": "shift_jis", bytes(8): "utf-8"}
+_EXIF_LIMIT_JPEG = 65533  # one JPEG segment
+# Pillow raises all of these for damaged files.
+_DAMAGE = (
+    OSError, ValueError, SyntaxError, EOFError, MemoryError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError,
+    struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+_TECHNICAL = frozenset({
     "jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "exif", "loop", "background", "timestamp", "duration", "progressive",
-    "progression", "icc_profile", "chromaticity", "photoshop",
-}
+    "progression", "icc_profile", "chromaticity", "photoshop", "transparency", "version", "adobe", "gamma", "srgb", "mp", "mpf",
+})  # fmt: skip
 _PIL_FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP"}
-_SIDE_LIMITS = {"jpg": 65535, "jpeg": 65535, "webp": 16383}
+_SIDE_LIMITS = {"jpg": 65500, "jpeg": 65500, "webp": 16383}  # of libjpeg and libwebp
+# NovelAI's names for samplers; what is not here is read as Euler a.
+_NOVELAI_SAMPLERS = {
+    "k_euler": "Euler", "k_lms": "LMS", "k_heun": "Heun", "k_dpm_2": "DPM2", "k_dpm_2_ancestral": "DPM2 a", "k_dpmpp_2m": "DPM++ 2M",
+    "k_dpmpp_2s_ancestral": "DPM++ 2S a", "k_dpmpp_sde": "DPM++ SDE", "ddim": "DDIM", "plms": "PLMS",
+}  # fmt: skip
 
 
-def fitting_format(image: Image.Image, wanted: str) -> str:
-    """The format asked for, or "png" when the picture is too large for it."""
-    return "png" if max(image.size) > _SIDE_LIMITS.get(wanted, 1 << 31) else wanted
+def fitting_format(image: Image.Image, wanted: str, infotext: str = "") -> str:
+    """The format asked for (png, jpg, jpeg, webp), or "png" when the picture or its text is too large for that one."""
+    if max(image.size) > _SIDE_LIMITS.get(wanted, 1 << 31):
+        return "png"
+    if _PIL_FORMATS[wanted] == "JPEG" and infotext and len(_exif(infotext)) > _EXIF_LIMIT_JPEG:
+        return "png"
+    return wanted
 
 
 def encode(image: Image.Image, file_format: str, *, infotext: str = "", quality: int = 80, lossless: bool = False) -> bytes:
-    """The bytes of a picture file that carries infotext (none when empty). file_format: png, jpg, jpeg or webp."""
+    """The bytes of a picture file that carries infotext (none when it is empty). file_format: png, jpg, jpeg or webp.
+
+    PNG: a text chunk "parameters". JPEG and WebP: EXIF UserComment, big-endian UTF-16, as A1111 writes it.
+    quality: 1 to 100, jpeg and webp. Raises ValueError or OSError when the format cannot hold it; ask `fitting_format` first.
+    """
     buffer = io.BytesIO()
     kind = _PIL_FORMATS[file_format]
     if kind == "PNG":
@@ -48,13 +71,14 @@ def encode(image: Image.Image, file_format: str, *, infotext: str = "", quality:
         options["exif"] = _exif(infotext)
     if kind == "WEBP":
         options["lossless"] = lossless
-    image.convert("RGB").save(buffer, kind, **options)
+    plain = _to_rgb(image)
+    (plain.convert("RGB") if kind == "JPEG" else plain).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def _exif(text: str) -> bytes:
     exif = Image.Exif()
-    exif.get_ifd(ExifTags.IFD.Exif)[USER_COMMENT] = UNICODE_PREFIX + text.encode("utf-16-be", "replace")
+    exif.get_ifd(ExifTags.IFD.Exif)[_USER_COMMENT] = _UNICODE + text.encode("utf-16-be", "replace")
     return exif.tobytes()
 
 
@@ -63,93 +87,111 @@ def open_picture(source: Path | BinaryIO | bytes) -> Image.Image:
 
     Raises RequestFault("image") when it is no picture, is damaged, or has more than MAX_PIXELS pixels (seen in the header).
     """
-    image = _open(source)
-    text = dict(image.info)
-    try:
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-        converted = _to_rgb(upright)
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
-        raise RequestFault("image", f"is damaged and cannot be read to its end: {error}") from error
-    converted.info = text
-    return converted
+    with _open(source) as image:
+        try:
+            image.load()
+            converted = _to_rgb(ImageOps.exif_transpose(image))
+        except _DAMAGE as error:
+            raise _damaged(error) from error
+        converted.info = {k: v for k, v in image.info.items() if k not in ("exif", "transparency")}
+        return converted
+
+
+def read_parameters(source: Path | BinaryIO | bytes) -> tuple[str, dict[str, str]]:
+    """(parameters text or "", the file's other text items). Reads PNG chunks, EXIF UserComment, GIF comments, NovelAI's form.
+
+    Pixels are decoded only when a PNG has no text in front of them. Raises RequestFault("image") when it is no picture.
+    """
+    with _open(source) as image:
+        try:
+            items = _text_items(image)
+            text = items.pop("parameters", "") or _user_comment(image)
+            if not text and image.format == "PNG":
+                image.load()  # text may also stand behind the pixels
+                items = _text_items(image)
+                text = items.pop("parameters", "") or _user_comment(image)
+        except _DAMAGE as error:
+            raise _damaged(error) from error
+        if not text and (image.format == "GIF" or "Steps: " in items.get("comment", "")):
+            text = items.pop("comment", "")
+        if not text and items.get("Software") == "NovelAI":
+            text = _from_novelai(items, image.size)
+        return text[:MAX_TEXT], items
 
 
 def _open(source: Path | BinaryIO | bytes) -> Image.Image:
+    """The picture with nothing but its header read."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower limit follows
-            image = Image.open(file)
+        known = set(Image.registered_extensions().values())
+        image = Image.open(file, formats=[kind for kind in READABLE if kind in known])
     except Image.DecompressionBombError as error:
         raise RequestFault("image", f"has too many pixels; the most accepted is {MAX_PIXELS}") from error
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError) as error:
-        raise RequestFault("image", "is not a picture that can be read") from error
+    except _DAMAGE as error:
+        raise RequestFault("image", f"is not a picture that can be read; send one of {', '.join(READABLE[:-1])}") from error
     if image.width < 1 or image.height < 1 or image.width * image.height > MAX_PIXELS:
+        image.close()
         raise RequestFault("image", f"is {image.width}x{image.height} pixels; the most accepted is {MAX_PIXELS} in all")
     return image
 
 
+def _damaged(error: BaseException) -> RequestFault:
+    return RequestFault("image", f"is damaged and cannot be read to its end: {error}")
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        eight_bit = image.convert("F").point(lambda v: v / 256 if image.mode != "F" else v * 255)
+    """RGB, or RGBA where there is an alpha channel. 16 bits a channel are scaled to 8; floats are taken as 0 to 1."""
+    if image.mode in ("RGB", "RGBA") and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        scale = 255.0 if image.mode == "F" else 1 / 257
+        eight_bit = image.convert("F").point(lambda value: value * scale)
         return eight_bit.convert("L").convert("RGB")
-    has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    if image.mode == "La":
+        return image.convert("LA").convert("RGBA")
+    has_alpha = image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info
     return image.convert("RGBA" if has_alpha else "RGB")
 
 
-def read_parameters(source: Path | BinaryIO | bytes) -> tuple[str, dict[str, str]]:
-    """(parameters text or "", the file's other text items). Reads PNG chunks, EXIF UserComment and GIF comments.
-
-    Only the header is read, so it is quick. Raises RequestFault("image") when it is no picture.
-    """
-    image = _open(source)
-    try:
-        if image.format == "PNG":
-            image.load()  # text may stand after the pixels
-        items = {str(k): _text(v) for k, v in image.info.items() if str(k).lower() not in _TECHNICAL and isinstance(v, str | bytes | int | float)}
-        comment = _user_comment(image)
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, KeyError) as error:
-        raise RequestFault("image", f"is damaged and cannot be read to its end: {error}") from error
-    parameters = items.pop("parameters", "") or comment or (items.pop("comment", "") if image.format in ("GIF", "JPEG") else "")
-    if items.get("Software") == "NovelAI" and not parameters:
-        parameters = _from_novelai(items)
-    return parameters[:MAX_TEXT], items
-
-
-def _text(value: str | bytes | float) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+def _text_items(image: Image.Image) -> dict[str, str]:
+    """The text of the file by name, without what only speaks of its encoding."""
+    found: dict[str, str] = {}
+    for key, value in image.info.items():
+        if isinstance(key, str) and key.lower() not in _TECHNICAL and isinstance(value, str | bytes):
+            text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+            found[key] = text.encode("utf-8", "replace").decode("utf-8")[:MAX_TEXT]
+    return found
 
 
 def _user_comment(image: Image.Image) -> str:
-    value = image.getexif().get_ifd(ExifTags.IFD.Exif).get(USER_COMMENT)
+    value = image.getexif().get_ifd(ExifTags.IFD.Exif).get(_USER_COMMENT)
     if isinstance(value, str):
-        return value
+        return value.strip("\x00")
     if not isinstance(value, bytes):
         return ""
     prefix, body = value[:8], value[8:]
-    if prefix == UNICODE_PREFIX:
-        return body.decode(_utf16_order(body), "replace").strip("\x00")
-    if prefix == b"ASCII\x00\x00\x00":
-        return body.decode("ascii", "replace").strip("\x00")
+    if prefix == _UNICODE:
+        return body.decode(_utf16_order(body), "replace").strip("\x00\ufeff")
+    if prefix in _CHARSETS:
+        return body.decode(_CHARSETS[prefix], "replace").strip("\x00")
     return value.decode("utf-8", "replace").strip("\x00")
 
 
 def _utf16_order(body: bytes) -> str:
-    """Big-endian as A1111 writes it, unless the zero bytes of plain letters stand on the other side."""
-    return "utf-16-le" if body[1:400:2].count(0) > body[0:400:2].count(0) else "utf-16-be"
+    """Big-endian as A1111 writes it, unless a mark says otherwise or the zero bytes of plain letters stand on the other side."""
+    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16-le" if body[:2] == b"\xff\xfe" else "utf-16-be"
+    return "utf-16-le" if body[1::2].count(0) > body[0::2].count(0) else "utf-16-be"
 
 
-def _from_novelai(items: dict[str, str]) -> str:
-    """NovelAI keeps the prompt in Description and the rest as JSON in Comment."""
+def _from_novelai(items: dict[str, str], size: tuple[int, int]) -> str:
+    """NovelAI keeps the prompt in Description and the rest as JSON in Comment. Source: A1111's importer."""
+    prompt = items.get("Description", "")
     try:
-        comment = json.loads(items.get("Comment", "{}"))
-        parts = [items.get("Description", "")]
-        if comment.get("uc"):
-            parts.append(f"Negative prompt: {comment['uc']}")
-        parts.append(
-            f"Steps: {comment['steps']}, Sampler: Euler a, CFG scale: {comment['scale']}, Seed: {comment['seed']}, Clip skip: 2, ENSD: 31337"
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return items.get("Description", "")
-    return "\n".join(parts)
+        comment = json.loads(items.get("Comment", ""))
+        negative = f"\nNegative prompt: {comment['uc']}" if comment.get("uc") else ""
+        sampler = _NOVELAI_SAMPLERS.get(str(comment.get("sampler")), "Euler a")
+        core = f"Steps: {comment['steps']}, Sampler: {sampler}, CFG scale: {comment['scale']}, Seed: {comment['seed']}"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return prompt
+    return f"{prompt}{negative}\n{core}, Size: {size[0]}x{size[1]}, Clip skip: 2, ENSD: 31337"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import random
 import re
 
-from modules.faults import RequestFault, UnknownName
 from modules.families import FAMILIES
+from modules.faults import RequestFault, UnknownName
 from modules.library import Library
 from modules.prompts.schedule import split_and
 from modules.prompts.styles import Styles
@@ -38,7 +38,12 @@ def resolve(request: GenerationRequest, settings: Settings, library: Library, st
     if overlaid.enable_prompt_comments:
         prompt, negative_prompt = without_comments(prompt), without_comments(negative_prompt)
     seed = request.seed if request.seed >= 0 else random.randint(0, MAX_SEED)
-    warnings = [*size_warnings, *(f"There is no style {name!r}; it was left out." for name in unknown_styles), *_syntax(prompt, negative_prompt, request.cfg_scale)]
+    warnings = [
+        *_another_model(overlaid.sd_model_checkpoint, checkpoint),
+        *size_warnings,
+        *(f"There is no style {name!r}; it was left out." for name in unknown_styles),
+        *_syntax(prompt, negative_prompt, request.cfg_scale),
+    ]
     return ResolvedRequest(
         prompt=prompt,
         negative_prompt=negative_prompt,
@@ -62,13 +67,23 @@ def resolve(request: GenerationRequest, settings: Settings, library: Library, st
     )
 
 
+def _another_model(asked: str, found: Checkpoint) -> list[str]:
+    """A warning when the hash that was asked for is not that of the model that was found by its name."""
+    wanted = re.search(r"\[([0-9a-f]{8,64})\]\s*$", asked, re.IGNORECASE)
+    if wanted is None or (found.sha256 or "").startswith(wanted.group(1).lower()):
+        return []
+    return [f"{found.model_name} has another content here (hash {found.short_hash}) than the one asked for ({wanted.group(1)})."]
+
+
 def _overlay(settings: Settings, request: GenerationRequest) -> Settings:
     try:
         return settings.overlay(request.override_settings)
     except UnknownName as fault:
         raise UnknownName("override_settings", str(fault.extra["got"]), fault.extra["allowed"]) from fault
     except RequestFault as fault:
-        raise RequestFault("override_settings", f"{fault.field}: {fault.why}", got=fault.extra["got"], allowed=fault.extra["allowed"]) from fault
+        raise RequestFault(
+            "override_settings", f"{fault.field}: {fault.why}", got=fault.extra["got"], allowed=fault.extra["allowed"]
+        ) from fault
 
 
 def _sizes(request: GenerationRequest, checkpoint: Checkpoint) -> tuple[int, int, list[str]]:
@@ -80,7 +95,11 @@ def _sizes(request: GenerationRequest, checkpoint: Checkpoint) -> tuple[int, int
         if side < step:
             raise RequestFault(name, f"must be at least {step} for {checkpoint.model_name}", allowed=step)
     if width * height * request.batch_size > MAX_PIXELS_AT_ONCE:
-        raise RequestFault("width", f"{request.batch_size} pictures of {width}x{height} at once are over the limit of {MAX_PIXELS_AT_ONCE} pixels; make fewer or smaller ones")
+        raise RequestFault(
+            "width",
+            f"{request.batch_size} pictures of {width}x{height} at once are over the limit of {MAX_PIXELS_AT_ONCE} pixels; "
+            "make fewer or smaller ones",
+        )
     warnings: list[str] = []
     if (width, height) != asked:
         warnings.append(f"The size was rounded down from {asked[0]}x{asked[1]} to {width}x{height}: sides are multiples of {step}.")

@@ -113,7 +113,9 @@ class PictureRunner:
             self._slot.release()
             if not self._bench.step_down():
                 size = f"{run.resolved.batch_size} x {run.resolved.width}x{run.resolved.height}"
-                raise OutOfMemory(f"There is not enough memory for {size} ({reason}), even with {self._bench.policy}. Make it smaller or fewer at once.")
+                raise OutOfMemory(
+                    f"There is not enough memory for {size} ({reason}), even with {self._bench.policy}. Make it smaller or fewer at once."
+                )
             run.control.event("warning", {"text": f"Memory ran out; continuing with the policy {self._bench.policy}."})
 
     def _hooks(self, run: _Job, model: LoadedModel, batch_no: int) -> StepHooks:

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from modules.faults import ModelFault
 from modules.families import FAMILIES, Family
+from modules.faults import ModelFault
 from modules.processing.preview import Previewer
 from modules.prompts.encode import Encoder
 from modules.request import Checkpoint
@@ -56,12 +56,18 @@ class Slot:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             logging.getLogger(__name__).exception("loading %s", checkpoint.path)
-            raise ModelFault(f"{checkpoint.model_name} could not be loaded: {_first_line(error)}. Its files may be damaged; copy it again.") from error
+            raise ModelFault(
+                f"{checkpoint.model_name} could not be loaded: {_first_line(error)}. Its files may be damaged; copy it again."
+            ) from error
         pipeline.set_progress_bar_config(disable=True)
         self._place(pipeline)
         self._model = LoadedModel(
-            checkpoint=checkpoint, family=family, pipeline=pipeline, scheduler_config=dict(pipeline.scheduler.config),
-            previewer=Previewer(pipeline.vae, family.cell_px), encoder=Encoder(pipeline.tokenizer, pipeline.text_encoder),
+            checkpoint=checkpoint,
+            family=family,
+            pipeline=pipeline,
+            scheduler_config=dict(pipeline.scheduler.config),
+            previewer=Previewer(pipeline.vae, family.cell_px),
+            encoder=Encoder(pipeline.tokenizer, pipeline.text_encoder),
         )
         status("Ready", model=checkpoint.title)
         return self._model

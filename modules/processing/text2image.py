@@ -64,7 +64,9 @@ def _sample(model: LoadedModel, resolved: ResolvedRequest, batch_no: int, hooks:
     cell = model.family.cell_px
     shape = (pipeline.unet.config.in_channels, resolved.height // cell, resolved.width // cell)
     conditions = model.encoder.conditions(
-        resolved.all_prompts[picked], resolved.all_negative_prompts[picked], resolved.steps * SAMPLERS.get(resolved.sampler_name).calls,
+        resolved.all_prompts[picked],
+        resolved.all_negative_prompts[picked],
+        resolved.steps * SAMPLERS.get(resolved.sampler_name).calls,
         pipeline._execution_device,
     )
     watch = _Watch(conditions, hooks, guided=resolved.cfg_scale > 1)

@@ -1,1 +1,1 @@
-"""The prompt language. Today: styles. Knows text only. Start reading at `modules.prompts.styles.Styles.apply`."""
+"""The prompt language. Weights, chunks, editing, styles. Start reading at `modules.prompts.styles.Styles.apply`."""

@@ -17,7 +17,13 @@ from modules.samplers.table import SAMPLERS, SCHEDULES, effective_schedule
 
 # What a scheduler config says about the model; everything else in it is a choice of sampler, which is ours to make.
 MODEL_FACTS = (
-    "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type", "rescale_betas_zero_snr",
+    "num_train_timesteps",
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "trained_betas",
+    "prediction_type",
+    "rescale_betas_zero_snr",
 )
 
 
@@ -55,7 +61,12 @@ def build_scheduler(sampler_name: str, scheduler: str, model_config: Mapping[str
     label = effective_schedule(sampler_name, scheduler)
     schedule = SCHEDULES.get(label).config if label in SCHEDULES else {"timestep_spacing": "leading"}
     base = getattr(diffusers, sampler.scheduler_class)
-    wanted = {"timestep_spacing": "linspace", **sampler.config, **schedule, **{k: model_config[k] for k in MODEL_FACTS if k in model_config}}
+    wanted = {
+        "timestep_spacing": "linspace",
+        **sampler.config,
+        **schedule,
+        **{k: model_config[k] for k in MODEL_FACTS if k in model_config},
+    }
     accepted = inspect.signature(base.__init__).parameters
     return _watched(base)(**{k: v for k, v in wanted.items() if k in accepted})
 

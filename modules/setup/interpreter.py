@@ -5,20 +5,21 @@ Start reading at `problem`.
 
 import os
 import shutil
+from typing import Any
 
 OLDEST = (3, 11)
 NEWEST = (3, 13)
 
 
-def problem(version, find=shutil.which):  # type: ignore[no-untyped-def]
-    # type: (tuple, object) -> str
-    """Why this version will not do and the command that helps; "" when it will. version: sys.version_info."""
-    if OLDEST <= tuple(version[:2]) <= NEWEST:
+def problem(version: Any, find: Any = shutil.which) -> str:
+    """Why this version will not do and the command that helps; "" when it will. version: sys.version_info; find: looks a program up."""
+    here = tuple(version[:2])
+    if OLDEST <= here <= NEWEST:
         return ""
-    text = "This is Python %d.%d; the program needs Python 3.11, 3.12 or 3.13." % tuple(version[:2])
-    for minor in (12, 13, 11):
+    text = f"This is Python {here[0]}.{here[1]}; the program needs Python 3.11, 3.12 or 3.13."
+    for name in ("python3.12", "python3.13", "python3.11"):
         if os.name == "nt" and find("py"):
-            return text + "\nTry: py -3.%d launch.py" % minor
-        if find("python3.%d" % minor):
-            return text + "\nThere is one on this machine: python3.%d launch.py" % minor
-    return text + "\nInstall Python 3.12 from python.org or your system's packages, then run: python3.12 launch.py"
+            return f"{text}\nTry: py -{name[6:]} launch.py"
+        if find(name):
+            return f"{text}\nThere is one on this machine: {name} launch.py"
+    return f"{text}\nInstall Python 3.12 from python.org or your system's packages, then run: python3.12 launch.py"

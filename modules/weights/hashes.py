@@ -16,8 +16,11 @@ def folder_sha256(folder: Path) -> str:
     """One digest for a model folder: over the names and digests of its .safetensors and .json files, in name order.
 
     A1111 has no hash for folders; this one changes whenever a weight, a config or the tokenizer changes.
+    Raises FileNotFoundError when there is no such file in it.
     """
-    lines = [f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n" for path in model_files(folder)]
+    if not (files := model_files(folder)):
+        raise FileNotFoundError(2, "holds no model files", str(folder))
+    lines = [f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n" for path in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

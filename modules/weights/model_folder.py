@@ -41,7 +41,9 @@ def read(folder: Path) -> ModelFolder:
         if library not in _LIBRARIES:
             if part == "safety_checker":  # never loaded here
                 continue
-            raise ModelFault(f"{folder.name}: its part {part} comes from {library!r}, not from a known library; such a model would run foreign code.")
+            raise ModelFault(
+                f"{folder.name}: its part {part} comes from {library!r}, not from a known library; such a model would run foreign code."
+            )
         components[str(part)] = str(name)
     configs = {part: _json(folder / part / "config.json") for part in components if (folder / part / "config.json").exists()}
     for part in configs:
@@ -56,7 +58,9 @@ def _json(path: Path) -> dict[str, Any]:
             raise ModelFault(f"{path.parent.name}/{path.name} is larger than {_JSON_LIMIT} bytes; it is not a model description.")
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelFault(f"{path.parent.name}/{path.name} cannot be read: {error}. The model was not copied whole; copy it again.") from error
+        raise ModelFault(
+            f"{path.parent.name}/{path.name} cannot be read: {error}. The model was not copied whole; copy it again."
+        ) from error
     if not isinstance(value, dict):
         raise ModelFault(f"{path.parent.name}/{path.name} is not a model description.")
     return value

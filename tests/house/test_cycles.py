@@ -7,7 +7,10 @@ from tests.house.tree import Finding, Tree, report
 
 def find(tree: Tree) -> list[Finding]:
     """One finding for each knot of files, naming its members."""
-    graph = {f.module: sorted({o for i in f.imports if (o := tree.owner(i.target)) and o != f.module}) for f in tree.under("modules", "launch.py")}
+    graph = {
+        f.module: sorted({o for i in f.imports if (o := tree.owner(i.target)) and o != f.module})
+        for f in tree.under("modules", "launch.py")
+    }
     knots = [k for k in _components(graph) if len(k) > 1]
     return [Finding(tree.modules[k[0]].name, 1, "cycles", f"these import each other: {', '.join(k)}") for k in knots]
 
@@ -56,10 +59,24 @@ def test_catches_two_that_import_each_other():
 
 
 def test_catches_a_way_round():
-    tree = Tree.made({"modules/a.py": "from modules import b", "modules/b.py": "from modules.c import x", "modules/c.py": "import modules.a", "modules/d.py": "import modules.a"})
+    tree = Tree.made(
+        {
+            "modules/a.py": "from modules import b",
+            "modules/b.py": "from modules.c import x",
+            "modules/c.py": "import modules.a",
+            "modules/d.py": "import modules.a",
+        }
+    )
     assert "modules.a, modules.b, modules.c" in report(find(tree))
     assert "modules.d" not in report(find(tree))
 
 
 def test_a_ladder_is_no_cycle():
-    assert find(Tree.made({"modules/a.py": "import os", "modules/b.py": "import modules.a", "modules/c.py": "import modules.a\nimport modules.b"})) == []
+    assert (
+        find(
+            Tree.made(
+                {"modules/a.py": "import os", "modules/b.py": "import modules.a", "modules/c.py": "import modules.a\nimport modules.b"}
+            )
+        )
+        == []
+    )

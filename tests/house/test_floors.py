@@ -11,7 +11,7 @@ from tests.house.tree import Finding, Tree, report
 
 # From the bottom up; within a floor from left to right. A room may import what stands before it, doors only what stands below.
 FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("ground", ("faults", "registry", "knobs", "folders", "flags")),
+    ("ground", ("faults", "registry", "knobs", "folders", "flags", "setup")),
     ("words", ("request", "settings", "infotext")),
     ("tools", ("hardware", "weights", "prompts", "pixels", "samplers", "families")),
     ("work", ("library", "saver", "processing", "jobs")),
@@ -40,7 +40,9 @@ def find(tree: Tree) -> list[Finding]:
     for file in tree.under("modules", "launch.py"):
         room = file.room
         if room is None:  # modules/__init__.py: the house itself, imports nothing
-            found += [Finding(file.name, i.line, "floors", f"modules/__init__.py imports {i.target}") for i in file.imports if i.top == "modules"]
+            found += [
+                Finding(file.name, i.line, "floors", f"modules/__init__.py imports {i.target}") for i in file.imports if i.top == "modules"
+            ]
             continue
         if room not in PLACE:
             found.append(Finding(file.name, 1, "floors", f"the room {room} has no place in FLOORS (tests/house/test_floors.py)"))
@@ -48,7 +50,11 @@ def find(tree: Tree) -> list[Finding]:
         for imported in file.imports:
             found += _check(file.name, room, imported.target, imported.line)
     for file in tree.under("scripts", "extensions"):
-        found += [Finding(file.name, i.line, "floors", "scripts and extensions do not import launch.py") for i in file.imports if i.top == "launch"]
+        found += [
+            Finding(file.name, i.line, "floors", "scripts and extensions do not import launch.py")
+            for i in file.imports
+            if i.top == "launch"
+        ]
     return found
 
 
@@ -56,10 +62,10 @@ def _check(name: str, room: str, target: str, line: int) -> list[Finding]:
     if target.startswith("."):
         return [Finding(name, line, "floors", f"relative import {target}; write the absolute name")]
     top, _, rest = target.partition(".")
-    if top in ("tests", "launch", "benchmarks") and room != top:
+    if top in ("tests", "launch", "benchmarks", "starter") and room != top:
         return [Finding(name, line, "floors", f"{room} imports {target}; nothing in the program does")]
     other = rest.partition(".")[0]
-    if top != "modules" or not other:
+    if top != "modules" or not other or other.startswith("__"):  # modules.__version__ belongs to the house itself
         return []
     if other not in PLACE:
         return [Finding(name, line, "floors", f"{room} imports {target}, which has no place in FLOORS")]
@@ -84,10 +90,14 @@ def test_every_room_of_the_table_exists():
         ({"modules/registry.py": "import modules.jobs"}, "registry (ground) may not import jobs (work)"),
         ({"modules/web/page.py": "from modules.server import create"}, "web (doors) may not import server (doors)"),
         ({"modules/samplers/build.py": "def f():\n    from modules.families import sd15"}, "samplers (tools) may not import families"),
-        ({"modules/saver.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from modules.app import App"}, "saver (work) may not import app"),
+        (
+            {"modules/saver.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from modules.app import App"},
+            "saver (work) may not import app",
+        ),
         ({"modules/newroom.py": "x = 1"}, "newroom has no place"),
         ({"modules/app.py": "from modules.newroom import x"}, "which has no place"),
         ({"modules/app.py": "import launch"}, "nothing in the program does"),
+        ({"modules/pixels/grid.py": "from starter.vae import train"}, "nothing in the program does"),
         ({"modules/jobs/store.py": "from . import queue"}, "relative import"),
         ({"modules/__init__.py": "from modules.app import App"}, "modules/__init__.py imports"),
         ({"scripts/xyz.py": "import launch"}, "do not import launch.py"),
@@ -99,4 +109,15 @@ def test_catches(files: dict[str, str], words: str):
 
 def test_lets_good_imports_through():
     good = "from modules.faults import Fault\nfrom modules.library.scan import scan\nimport torch"
-    assert find(Tree.made({"modules/jobs/store.py": good, "launch.py": "def f():\n    from modules.app import build", "modules/web/page.py": "import modules.app"})) == []
+    assert (
+        find(
+            Tree.made(
+                {
+                    "modules/jobs/store.py": good,
+                    "launch.py": "def f():\n    from modules.app import build",
+                    "modules/web/page.py": "import modules.app",
+                }
+            )
+        )
+        == []
+    )

@@ -54,10 +54,23 @@ def test_a_swallowed_attempt_fails_its_test(pytester_run: Path):
     """A made-up test that hides the error still fails, because the attempt was logged."""
     inner = pytester_run / "test_inner.py"
     inner.write_text(
-        "import socket\n\ndef test_hides_it():\n    try:\n        socket.create_connection(('198.51.100.7', 80), 1)\n    except OSError:\n        pass\n"
+        f"import socket\n\ndef test_hides_it():\n    try:\n        socket.create_connection(('{OUTSIDE}', 80), 1)\n"
+        "    except OSError:\n        pass\n"
     )
     root = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "--rootdir", str(pytester_run), str(inner)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "tests.conftest",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(pytester_run),
+        str(inner),
+    ]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert "tried to leave this machine" in done.stdout

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE_FOLDERS = ("modules", "scripts", "extensions", "benchmarks", "tests")
+CODE_FOLDERS = ("modules", "scripts", "extensions", "benchmarks", "starter", "tests")
 
 
 @dataclass(frozen=True, order=True)
@@ -57,7 +57,7 @@ class File:
 
     @property
     def room(self) -> str | None:
-        """"modules.jobs.store" -> "jobs", launch.py -> "launch", anything else None."""
+        """ "modules.jobs.store" -> "jobs", launch.py -> "launch", anything else None."""
         parts = self.module.split(".")
         if self.name == "launch.py":
             return "launch"
@@ -70,7 +70,7 @@ class File:
 
 
 class Tree:
-    """The Python files under launch.py, modules/, scripts/, extensions/, benchmarks/ and tests/ of one checkout."""
+    """The Python files under launch.py, modules/, scripts/, extensions/, benchmarks/, starter/ and tests/ of one checkout."""
 
     def __init__(self, root: Path, files: dict[str, str]) -> None:
         self.root = root

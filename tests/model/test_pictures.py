@@ -39,7 +39,9 @@ def test_a_tiny_model_made_here_equals_the_plain_call(
     folder = tiny_stable_diffusion(tmp_path / "checkpoints" / "tiny", starter_path / "tokenizer", prediction=prediction)
     studio = studio_with(tmp_path / "checkpoints")
     [ours] = studio.pictures(prompt="anything", steps=4, seed=3, width=96, height=64, sampler_name="Euler")
-    plain = plain_picture(folder, sampler="Euler", seed=3, prompt="anything", num_inference_steps=4, guidance_scale=7.0, width=96, height=64)
+    plain = plain_picture(
+        folder, sampler="Euler", seed=3, prompt="anything", num_inference_steps=4, guidance_scale=7.0, width=96, height=64
+    )
     assert ours.size == (96, 64)
     assert difference(ours, plain) == 0
 

@@ -14,8 +14,13 @@ from modules.samplers import SAMPLERS
 from modules.samplers.build import build_scheduler, first_noise, seeded
 
 CONFIG = {
-    "num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "prediction_type": "epsilon",
-    "steps_offset": 1, "skip_prk_steps": True,
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "epsilon",
+    "steps_offset": 1,
+    "skip_prk_steps": True,
 }
 DETERMINISTIC = {"DPM++ 2M": 2, "Euler": 1, "Heun": 2, "DPM2": 2, "UniPC": 2, "DEIS": 2, "LMS": 1}
 SPREAD = 0.7
@@ -32,7 +37,7 @@ def gaussian_run(name: str, schedule: str, steps: int) -> float:
 
     def level(t: float) -> float:
         """log of the cumulative alpha at a timestep that may lie between two."""
-        low = min(int(math.floor(t)), 998)
+        low = min(math.floor(t), 998)
         return float(alphas[low] + (alphas[low + 1] - alphas[low]) * (t - low))
 
     for t in scheduler.timesteps:

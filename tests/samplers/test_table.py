@@ -11,7 +11,7 @@ from modules.samplers import SAMPLERS, SCHEDULES, resolve_names
 @pytest.mark.parametrize(
     ("sampler", "scheduler", "expected"),
     [
-        (None, None, ("DPM++ 2M", "Automatic")),
+        (None, None, ("DPM++ 2M", "Karras")),
         ("Euler", "automatic", ("Euler", "Automatic")),
         ("k_euler_a", None, ("Euler a", "Automatic")),
         ("euler A", "uniform", ("Euler a", "Uniform")),

@@ -42,8 +42,10 @@ def test_a_scene_shows_its_drawing_on_its_background(painter: Painter) -> None:
 
 def test_pairs_stand_where_the_words_say(painter: Painter) -> None:
     left, top = painter.render([Scene("beside", 0, 3, "white"), Scene("above", 0, 3, "white")], random.Random(0), jitter=False)
-    assert left[0, 16, 8] > left[2, 16, 8] and left[2, 16, 24] > left[0, 16, 24]
-    assert top[0, 8, 16] > top[2, 8, 16] and top[2, 24, 16] > top[0, 24, 16]
+    assert left[0, 16, 8] > left[2, 16, 8]
+    assert left[2, 16, 24] > left[0, 16, 24]
+    assert top[0, 8, 16] > top[2, 8, 16]
+    assert top[2, 24, 16] > top[0, 24, 16]
     for seed in range(40):
         text = painter.caption(Scene("beside", 0, 3, "white"), random.Random(seed))
         first, second = text.find("apple"), text.find("book")
@@ -63,10 +65,13 @@ def test_every_caption_names_its_background_unless_white(painter: Painter) -> No
         scene = painter.draw_scene(rng, dict.fromkeys(KINDS, 1.0))
         text = painter.caption(scene, rng)
         assert scene.colour == "white" or f"{scene.colour} background" in text
-        assert text == text.strip() and ", ," not in text
+        assert text == text.strip()
+        assert ", ," not in text
 
 
-@pytest.mark.parametrize(("name", "said"), [("apple", "an apple"), ("unicorn", "a unicorn"), ("scissors", "scissors"), ("two beers", "two beers")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("apple", "an apple"), ("unicorn", "a unicorn"), ("scissors", "scissors"), ("two beers", "two beers")]
+)
 def test_articles(name: str, said: str) -> None:
     assert words.with_article(name) == said
 

@@ -1,0 +1,91 @@
+"""The words after `txt2img`: every Knob of the request is a flag, the prompt may stand alone.
+
+Start reading at `read`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from modules.faults import RequestFault
+from modules.knobs import KnobField, coerce, knobs_of
+from modules.request import GenerationRequest
+
+API_ONLY = ("send_images",)
+USAGE = 'python launch.py txt2img [flags] "a red apple"'
+
+
+def fields() -> dict[str, KnobField]:
+    """Flag -> the request field that it sets."""
+    return {"--" + name.replace("_", "-"): field for name, field in knobs_of(GenerationRequest).items() if name not in API_ONLY}
+
+
+def read(words: Sequence[str]) -> dict[str, Any]:
+    """The request's fields as plain data, checked. Raises RequestFault naming the field, or "flag" for an unknown one.
+
+    "--steps 20", "--steps=20" and "--cfg_scale 5" are understood; a switch may stand alone or as --no-NAME; a list flag may be repeated.
+    """
+    known = fields()
+    left = list(words)
+    values: dict[str, Any] = {}
+    while left:
+        word = left.pop(0)
+        name, equals, value = word.partition("=")
+        name = name.replace("_", "-")
+        if not word.startswith("--"):
+            if "prompt" in values:
+                raise RequestFault("prompt", "was given twice; put it in quotation marks", got=word)
+            values["prompt"] = word
+        elif name.startswith("--no-") and "--" + name[5:] in known and known["--" + name[5:]].kind is bool:
+            values[known["--" + name[5:]].name] = False
+        elif name in known:
+            _set(values, known[name], value if equals else None, left)
+        else:
+            near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
+            hint = f"did you mean {' or '.join(near)}?" if near else "txt2img --help lists them all"
+            raise RequestFault("flag", f"there is no {name}; {hint}")
+    return values
+
+
+def _set(values: dict[str, Any], field: KnobField, value: str | None, left: list[str]) -> None:
+    if value is None:
+        if field.kind is bool and (not left or left[0].lower() not in ("true", "false")):
+            values[field.name] = True
+            return
+        if not left:
+            raise RequestFault(field.name, "needs a value")
+        value = left.pop(0)
+    if field.kind in (list, tuple):
+        values[field.name] = [*values.get(field.name, []), value]
+    elif field.kind is dict:
+        values[field.name] = coerce(field, _json(field.name, value))
+    else:
+        values[field.name] = coerce(field, value)
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise RequestFault(name, f'must be JSON such as \'{{"samples_format": "webp"}}\' ({error})', got=text) from error
+
+
+def help_text() -> str:
+    """What `txt2img --help` prints."""
+    lines = [
+        f"usage: {USAGE}",
+        "",
+        "Prints one path a line; progress goes to the error output.",
+        "The flags of `python launch.py --help` hold too.",
+        "",
+    ]
+    for flag, field in fields().items():
+        low, high = field.knob.low, field.knob.high
+        bounds = f" {low} to {high}." if low is not None and high is not None and field.name != "seed" else ""
+        shown = str(field.default).lower() if field.kind is bool else field.default
+        default = "" if field.default in (None, "", [], {}) else f" Default: {shown}."
+        lines.append(f"  {flag:<20} {field.knob.label}.{bounds} {field.knob.help}{default}".rstrip())
+    return "\n".join([*lines, ""])

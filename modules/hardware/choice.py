@@ -1,0 +1,50 @@
+"""Which device to use and in which number type. Decisions over `Device` records and flags; touches no device.
+
+Start reading at `pick`, then `choose_dtypes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from modules.faults import SetupFault
+from modules.hardware.detect import Device
+
+# What is tried first as half precision: float16 is the fastest everywhere but on Intel's cards, whose float16 is narrower in practice.
+HALF = {"xpu": ("bfloat16", "float16"), "cpu": ("bfloat16", "float16")}
+HALF_ELSEWHERE = ("float16", "bfloat16")
+
+
+def pick(devices: Sequence[Device], flags: Mapping[str, Any], index: int = 0) -> tuple[Device, int]:
+    """(the device, how many of its kind can be used). The first kind in the list without problems wins, index counts within it.
+
+    Raises SetupFault when there is no device of that number.
+    """
+    usable = [d for d in devices if d.kind == "cpu"] if flags.get("use_cpu") else [d for d in devices if not d.problems]
+    same = [d for d in usable if d.kind == usable[0].kind]
+    if index >= len(same):
+        names = ", ".join(f"{i} = {d.name}" for i, d in enumerate(same))
+        raise SetupFault(f"There is no device number {index}; there is {names}. Start with another --device-id.")
+    return same[index], len(same)
+
+
+def choose_dtypes(device: Device, flags: Mapping[str, Any]) -> tuple[str, str, list[str]]:
+    """(number type of the network, of the VAE, notes). Half precision where it works; the CPU takes float32 unless told otherwise."""
+    wants_half = flags.get("precision") == "half"
+    if flags.get("no_half") or flags.get("precision") == "full" or (device.kind == "cpu" and not wants_half):
+        return "float32", "float32", []
+    half = next((name for name in HALF.get(device.kind, HALF_ELSEWHERE) if name in device.dtypes), None)
+    if half is None:
+        reasons = "; ".join(f"{name}: {why}" for name, why in device.refused.items()) or "it was not tried"
+        note = f"Half precision does not work on {device.name} ({reasons}); computing in float32, which needs twice the memory."
+        return "float32", "float32", [note]
+    return half, "float32" if flags.get("no_half_vae") else half, []
+
+
+def unusable(device: Device) -> str | None:
+    """Why a device on which the number types were tried cannot be used at all, or None."""
+    if device.dtypes:
+        return None
+    reasons = "; ".join(dict.fromkeys(device.refused.values())) or "nothing was tried"
+    return f"{device.name} computes nothing right ({reasons}). Update its driver."

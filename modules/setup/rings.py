@@ -1,0 +1,130 @@
+"""`python launch.py test` and `check`: the rings of tests, one pytest run each, and the tools that read the code.
+
+A ring is a folder under tests/; every other folder belongs to the fast ring. Start reading at `test`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modules.setup import chromium
+
+NOTHING_COLLECTED = 5
+OWN_FOLDERS = ("house", "model", "browser", "faults")
+RINGS = ("house", "fast", "model", "browser", "faults")
+COUNTS = ("passed", "failed", "errors", "skipped")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a ring went. state: "passed", "failed" or "not run"; why: in words when it was not run; counts in order of COUNTS."""
+
+    ring: str
+    state: str
+    why: str = ""
+    counts: tuple[int, int, int, int] = (0, 0, 0, 0)
+    seconds: float = 0.0
+
+
+def test(program: Path, python: Path, rest: Sequence[str], *, say: Callable[[str], None]) -> int:
+    """Run every ring, or only the test files named in rest, and say how each went. rest: words for pytest.
+
+    Returns 1 when a test failed, when nothing ran, or when a ring could not run although CI=true asks for all of them.
+    """
+    env = dict(os.environ)
+    named = [w for w in rest if (program / w.partition("::")[0]).exists() and not w.startswith("-")]
+    browser, why = chromium.find_or_install(say)
+    if browser:
+        env["CHROMIUM"] = browser
+    outcomes: list[Outcome] = []
+    for ring in ["chosen"] if named else RINGS:
+        missing = why if ring == "browser" and not browser else ""
+        folder = program / "tests" / ring
+        if not missing and ring in OWN_FOLDERS and not any(folder.glob("**/test_*.py")):
+            missing = f"there are no tests in tests/{ring}"
+        if missing:
+            outcomes.append(Outcome(ring=ring, state="not run", why=missing))
+            continue
+        say(f"\nring {ring}")
+        outcomes.append(run_ring(program, python, ring, rest, env))
+    for line in summary(outcomes):
+        say(line)
+    return verdict(outcomes, strict=os.environ.get("CI", "").lower() in ("true", "1"))
+
+
+def run_ring(program: Path, python: Path, ring: str, rest: Sequence[str], env: dict[str, str]) -> Outcome:
+    """One pytest run; its output goes to the terminal as it comes."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        began = time.monotonic()
+        code = subprocess.call([str(python), "-m", "pytest", *paths_of(ring), f"--junitxml={report}", *rest], cwd=program, env=env)
+        counts = read_counts(report)
+    seconds = time.monotonic() - began
+    if code == NOTHING_COLLECTED:
+        return Outcome(ring=ring, state="not run", why="no test of it was selected", seconds=seconds)
+    state, why = ("passed", "") if code == 0 else ("failed", "" if counts[1] or counts[2] else f"pytest ended with {code}")
+    return Outcome(ring=ring, state=state, why=why, counts=counts, seconds=seconds)
+
+
+def paths_of(ring: str) -> list[str]:
+    """What pytest is told to collect for a ring."""
+    if ring == "chosen":
+        return []
+    if ring == "fast":
+        return ["tests", *(f"--ignore=tests/{name}" for name in OWN_FOLDERS)]
+    return [f"tests/{ring}"]
+
+
+def read_counts(report: Path) -> tuple[int, int, int, int]:
+    """(passed, failed, errors, skipped) of a JUnit report; zeros when pytest wrote none."""
+    try:
+        suites = list(ET.parse(report).getroot().iter("testsuite"))
+    except (OSError, ET.ParseError):
+        return (0, 0, 0, 0)
+    total, failed, errors, skipped = (sum(int(s.get(k, "0")) for s in suites) for k in ("tests", "failures", "errors", "skipped"))
+    return (total - failed - errors - skipped, failed, errors, skipped)
+
+
+def summary(outcomes: Sequence[Outcome]) -> list[str]:
+    """A line a ring, and pytest's own closing line over all of them."""
+    lines = [""]
+    for o in outcomes:
+        told = ", ".join(f"{n} {what}" for n, what in zip(o.counts, COUNTS, strict=True) if n or what == "passed")
+        text = told if not o.why else f"{o.why}" if o.state == "not run" else f"{told}; {o.why}"
+        lines.append(f"ring {o.ring:<8} {o.state:<8} {text}" + (f" in {o.seconds:.1f}s" if o.state != "not run" else ""))
+    sums = [sum(o.counts[i] for o in outcomes) for i in range(len(COUNTS))]
+    words = ", ".join(f"{n} {what}" for n, what in zip(sums, COUNTS, strict=True) if n or what in ("passed", "failed"))
+    return [*lines, f"==== {words} in {sum(o.seconds for o in outcomes):.2f}s ===="]
+
+
+def verdict(outcomes: Sequence[Outcome], *, strict: bool) -> int:
+    """The exit status. strict: a ring that could not run is a failure."""
+    states = [o.state for o in outcomes]
+    if "failed" in states or "passed" not in states:
+        return 1
+    return 1 if strict and "not run" in states else 0
+
+
+def check(program: Path, python: Path, rest: Sequence[str], *, say: Callable[[str], None]) -> int:
+    """ruff, pyright and the house tests, all of them also when one fails. rest: words for pytest. Returns 1 when one failed."""
+    bin_folder = str(python.parent)
+    env = {**os.environ, "PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", "")])}
+    steps = {
+        "ruff check": ["ruff", "check"],
+        "pyright": ["pyright", "--pythonpath", str(python)],
+        "house tests": ["pytest", "tests/house", *rest],
+    }
+    failed: list[str] = []
+    for name, command in steps.items():
+        say(f"\n{name}")
+        if subprocess.call([str(python), "-m", *command], cwd=program, env=env):
+            failed.append(name)
+    say(f"\nfailed: {', '.join(failed)}" if failed else "\nall checks passed")
+    return 1 if failed else 0

@@ -1,0 +1,111 @@
+"""The row above the tabs: settings that stay at hand. Now the checkpoint, its refresh button, and the program's notices.
+
+A change here is stored as the setting at once. Start reading at `QuickSettings.build`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from modules.app import App
+from modules.faults import Fault
+from modules.knobs import knobs_of
+from modules.request import Checkpoint
+from modules.settings import Settings
+from modules.web.events import QUIET, fault_data
+from modules.web.form import CHECKPOINT
+from modules.web.messages import fault_box, notice_box
+
+KNOB = knobs_of(Settings)[CHECKPOINT].knob
+NO_MODEL = "There is no model. Put one into models/Stable-diffusion (a folder in diffusers layout) and press the button beside the list."
+
+
+class QuickSettings:
+    """The built row. checkpoint: the dropdown; notices: what the person should know before anything is made."""
+
+    def __init__(self, app: App, notices: Callable[[], list[str]]) -> None:
+        self._app = app
+        self._notices_of = notices
+
+    def build(self) -> None:
+        """Place the row here."""
+        with gr.Row(elem_id="quicksettings"):
+            self.checkpoint: Component = gr.Dropdown(
+                choices=self._titles(), value=self._title(), label=KNOB.label, elem_id=f"setting_{CHECKPOINT}", interactive=True,
+                allow_custom_value=True, min_width=200, scale=0,
+            )  # fmt: skip
+            self._refresh = gr.Button(
+                "Look for new models", elem_id=f"refresh_{CHECKPOINT}", elem_classes=["tool", "icon-refresh"],
+                size="sm", min_width=34, scale=0,
+            )  # fmt: skip
+        self.notices = gr.HTML("", apply_default_css=False, elem_id="dr_notices")
+
+    def wire(self, width: Component, height: Component, styles: Component) -> dict[str, Any]:
+        """Connect to the form's sizes. Returns the event to run when a page has been opened: fn, inputs, outputs."""
+        outputs = [self.checkpoint, width, height, self.notices]
+        inputs = [self.checkpoint, width, height]
+        self.checkpoint.input(self._choose, inputs, outputs, **QUIET)  # pyright: ignore[reportAttributeAccessIssue]
+        self._refresh.click(self._look_again, inputs, [*outputs, styles], **QUIET)
+        return {"fn": self._fresh, "inputs": inputs, "outputs": [*outputs, styles]}
+
+    def _titles(self) -> list[str]:
+        return [c.title for c in self._app.library.checkpoints()]
+
+    def _current(self) -> Checkpoint | None:
+        try:
+            return self._app.library.default_checkpoint(self._app.settings.current.sd_model_checkpoint)
+        except Fault:
+            return None
+
+    def _title(self) -> str | None:
+        current = self._current()
+        return current.title if current else (self._app.settings.current.sd_model_checkpoint or None)
+
+    def _choose(self, title: str, width: int | None, height: int | None) -> list[Any]:
+        """Store the chosen checkpoint; sizes go along while they are still the former model's own."""
+        before = self._current()
+        try:
+            chosen = self._app.library.find_checkpoint(title or "")
+            self._app.settings.set({CHECKPOINT: chosen.title})
+        except Exception as error:  # noqa: BLE001 - told to the person in words
+            return [gr.skip(), gr.skip(), gr.skip(), fault_box(fault_data(error)) + self._facts()]
+        return [gr.Dropdown(choices=self._titles(), value=chosen.title), *_sizes(before, chosen, width, height), self._all_notices()]
+
+    def _fresh(self, title: str | None, width: int | None, height: int | None) -> list[Any]:
+        """What may have changed since the page was built or last open. title: the checkpoint the browser remembers."""
+        now = self._current()
+        before = next((c for c in self._app.library.checkpoints() if title and _stem(c.title) == _stem(title)), None)
+        dropdown = gr.Dropdown(choices=self._titles(), value=self._title())
+        styles = gr.Dropdown(choices=[s.name for s in self._app.styles.list()])
+        return [dropdown, *_sizes(before, now, width, height), self._all_notices(), styles]
+
+    def _look_again(self, title: str | None, width: int | None, height: int | None) -> list[Any]:
+        self._app.library.refresh()
+        return self._fresh(title, width, height)
+
+    def _all_notices(self) -> str:
+        refused = [f"{path} cannot be used as a model: {why}" for path, why in self._app.library.refused().items()]
+        missing = [] if self._app.library.checkpoints() else [NO_MODEL]
+        return notice_box([*missing, *self._notices_of(), *refused]) + self._facts()
+
+    def _facts(self) -> str:
+        """What the page's script needs to know."""
+        facts = {"period_ms": self._app.settings.current.live_preview_refresh_period}
+        return f'<i id="dr_facts" hidden data-facts="{escape(json.dumps(facts))}"></i>'
+
+
+def _stem(title: str) -> str:
+    """A title without its hash, which appears once it has been computed."""
+    return title.rpartition(" [")[0] or title
+
+
+def _sizes(before: Checkpoint | None, now: Checkpoint | None, width: int | None, height: int | None) -> tuple[Any, Any]:
+    if before is None or now is None or (width, height) != (before.native_px, before.native_px) or before.native_px == now.native_px:
+        return gr.skip(), gr.skip()
+    return now.native_px, now.native_px

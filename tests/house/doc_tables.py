@@ -1,0 +1,194 @@
+"""The tables in docs/, made from the program's own registries, so that they cannot say something else.
+
+    python -m tests.house.doc_tables            say which are out of date; exit 1 when some are
+    python -m tests.house.doc_tables --write    write them
+
+A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`. Start reading at `TABLES`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from modules import flags
+from modules.app import build
+from modules.knobs import Knob, KnobField, knobs_of
+from modules.request import GenerationRequest
+from modules.samplers import SAMPLERS, SCHEDULES
+from modules.server import create
+from modules.server.fields import DEFAULTS, Accepted
+from modules.settings import Settings
+from tests.house.tree import ROOT
+
+PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n)(?P<body>.*?)(<!-- end of table -->)", re.DOTALL)
+TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false", list: "list", tuple: "list", dict: "object"}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    columns = list(head)
+    lines = [columns, ["---"] * len(columns), *(list(row) for row in rows)]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |\n" for line in lines)
+
+
+def code(value: Any) -> str:
+    """A value as it would be typed; empty text is "empty"."""
+    if value is None or value in ("", [], {}, ()):
+        return "none" if value is None else "empty"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def allowed(field: KnobField) -> str:
+    """The range or the choices of a field, in words."""
+    knob: Knob = field.knob
+    if isinstance(knob.choices, tuple):
+        return ", ".join(f"`{c}`" for c in knob.choices)
+    if isinstance(knob.choices, str):
+        return f"one of the {knob.choices}"
+    if knob.low is not None and knob.high is not None:
+        return f"{number(knob.low)} to {number(knob.high)}"
+    if knob.max_chars is not None:
+        return f"up to {knob.max_chars:,} characters"
+    return TYPES[field.kind]
+
+
+def number(value: float) -> str:
+    """Without ".0", large powers of two as such."""
+    if value == 2**63 - 1:
+        return "2^63 - 1"
+    return str(int(value)) if float(value).is_integer() else str(value)
+
+
+def settings_table() -> str:
+    """Every setting, by its section on the page."""
+    parts: list[str] = []
+    fields = knobs_of(Settings)
+    for section in dict.fromkeys(f.knob.section or "Other" for f in fields.values()):
+        rows = [
+            (f"`{name}`", f.knob.label + (f". {f.knob.help}" if f.knob.help else ""), code(f.default), allowed(f))
+            for name, f in fields.items()
+            if (f.knob.section or "Other") == section
+        ]
+        parts.append(f"### {section}\n\n" + table(("Name", "What it does", "Default", "Allowed"), rows))
+    return "\n".join(parts)
+
+
+def request_table() -> str:
+    """Every field of a generation. The default is the API's where it differs from the page's."""
+    rows = [
+        (
+            f"`{name}`",
+            f.knob.label + (f". {f.knob.help}" if f.knob.help else ""),
+            code(DEFAULTS.get(name, f.default)),
+            allowed(f),
+            f.knob.infotext or "",
+        )
+        for name, f in knobs_of(GenerationRequest).items()
+    ]
+    return table(("Field", "What it is", "Default", "Allowed", "Key in the parameters text"), rows)
+
+
+def accepted_table() -> str:
+    """A1111's fields that are checked and echoed."""
+    rows = [(f"`{name}`", f.knob.label, code(f.default), f.knob.help) for name, f in knobs_of(Accepted).items()]
+    return table(("Field", "A1111's meaning", "Default", "Here"), rows)
+
+
+def routes_table() -> str:
+    """Every route of ours, with the first line of its description."""
+    with tempfile.TemporaryDirectory() as folder:
+        app = build(flags.Flags(data_dir=folder))
+        try:
+            described = create(app).openapi()["paths"]
+        finally:
+            app.stop()
+    rows = [
+        (method.upper(), f"`{path}`", str(about.get("description") or about["summary"]).partition("\n")[0])
+        for path, methods in sorted(described.items(), key=lambda row: (row[0].startswith("/internal"), row[0]))
+        for method, about in methods.items()
+    ]
+    return table(("Method", "Path", "What it does"), rows)
+
+
+def samplers_table() -> str:
+    """Every sampler, in the page's order."""
+    rows = [
+        (row.name, ", ".join(f"`{a}`" for a in row.aliases), row.default_schedule, ", ".join(row.schedules), str(row.calls), row.source)
+        for _, row in SAMPLERS
+    ]
+    return table(("Sampler", "Other names", "Automatic means", "Schedules it can follow", "Network calls a step", "Source"), rows)
+
+
+def schedules_table() -> str:
+    """Every schedule."""
+    rows = [(row.label, ", ".join(f"`{a}`" for a in (row.name, *row.aliases)), row.source) for _, row in SCHEDULES]
+    return table(("Schedule", "Other names", "Source"), rows)
+
+
+def commands_table() -> str:
+    """The sub-commands of launch.py."""
+    return table(("Command", "What it does"), [(f"`python launch.py {name}`", what) for name, what in flags.COMMANDS.items()])
+
+
+def flags_table() -> str:
+    """Every flag, by its group."""
+    parts: list[str] = []
+    for group in dict.fromkeys(f.metadata["group"] for f in flags.table()):
+        rows = [
+            (
+                f"`{flags.spelling(f.name)}{' ' + f.metadata['value'] if f.metadata['value'] else ''}`",
+                f.metadata["help"],
+                code(f.default) if f.default else "",
+            )
+            for f in flags.table()
+            if f.metadata["group"] == group
+        ]
+        parts.append(f"### {group}\n\n" + table(("Flag", "What it does", "Default"), rows))
+    return "\n".join(parts)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "request": request_table,
+    "accepted": accepted_table,
+    "routes": routes_table,
+    "samplers": samplers_table,
+    "schedules": schedules_table,
+    "commands": commands_table,
+    "flags": flags_table,
+}
+
+
+def renew(text: str, tables: dict[str, Callable[[], str]] = TABLES) -> str:
+    """The text with each of its tables made anew. Raises KeyError for a table that nobody makes."""
+    return PLACE.sub(lambda m: f"{m[1]}{tables[m['name']]()}{m[4]}", text)
+
+
+def pages(root: Path = ROOT) -> list[Path]:
+    """The Markdown files that may hold tables."""
+    return sorted([*root.glob("*.md"), *(root / "docs").glob("*.md")])
+
+
+def stale(root: Path = ROOT, tables: dict[str, Callable[[], str]] = TABLES) -> dict[Path, str]:
+    """Pages whose tables are out of date -> what they should be."""
+    new = {page: renew(page.read_text(encoding="utf-8"), tables) for page in pages(root)}
+    return {page: text for page, text in new.items() if text != page.read_text(encoding="utf-8")}
+
+
+def main(words: list[str]) -> int:
+    """Check, or write with --write. Returns the exit status."""
+    found = stale()
+    for page, text in found.items():
+        if "--write" in words:
+            page.write_text(text, encoding="utf-8")
+        print(f"{page.relative_to(ROOT)}: {'written' if '--write' in words else 'out of date'}")
+    return 1 if found and "--write" not in words else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

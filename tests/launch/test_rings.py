@@ -1,0 +1,125 @@
+"""The test command: rings, counts, the closing line, and what counts as a failure. pytest is run for real on made-up tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from modules.setup import chromium, rings
+from modules.setup.rings import Outcome
+
+GOOD = "def test_good():\n    pass\n"
+BAD = "def test_bad():\n    assert False\n"
+SKIPPED = "import pytest\ndef test_skipped():\n    pytest.skip('because')\n"
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program with a test in each ring; a browser that is there."""
+    for ring in (*rings.OWN_FOLDERS, "words"):
+        folder = tmp_path / "tests" / ring
+        folder.mkdir(parents=True)
+        (folder / f"test_{ring}.py").write_text(GOOD)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    monkeypatch.setattr(chromium, "find_or_install", lambda say: ("/usr/bin/browser", ""))
+    monkeypatch.delenv("CI", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def no_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every ring that is run passes two tests, in no time."""
+    monkeypatch.setattr(rings, "run_ring", lambda program, python, ring, rest, env: Outcome(ring=ring, state="passed", counts=(2, 0, 0, 0)))
+
+
+def run(program: Path, *words: str) -> tuple[int, list[str]]:
+    said: list[str] = []
+    code = rings.test(program, Path(sys.executable), ["-q", "-p", "no:cacheprovider", *words], say=said.append)
+    return code, said
+
+
+@pytest.mark.slow
+def test_every_ring_runs_for_real_and_the_last_line_reads_like_pytests(program: Path):
+    (program / "tests" / "house" / "test_house.py").write_text(BAD)
+    (program / "tests" / "words" / "test_more.py").write_text(SKIPPED)
+    (program / "tests" / "model" / "test_model.py").write_text("import no_such_module\n")
+    code, said = run(program)
+    told = {line.split()[1]: line.split()[2] for line in said if line.startswith("ring")}
+    assert code == 1
+    assert told == {"house": "failed", "fast": "passed", "model": "failed", "browser": "passed", "faults": "passed"}
+    assert said[-1].startswith("==== 3 passed, 1 failed, 1 errors, 1 skipped in ")
+
+
+def test_one_real_ring_with_further_words_for_pytest(program: Path):
+    (program / "tests" / "words" / "test_more.py").write_text("def test_apple():\n    pass\n")
+    env = dict(os.environ)
+    quiet = ["-q", "-p", "no:cacheprovider", "-k"]
+    assert rings.run_ring(program, Path(sys.executable), "fast", [*quiet, "apple"], env).counts == (1, 0, 0, 0)
+    none = rings.run_ring(program, Path(sys.executable), "fast", [*quiet, "pear"], env)
+    assert (none.state, none.why) == ("not run", "no test of it was selected")
+
+
+def test_named_files_run_alone(program: Path, no_pytest: None):
+    code, said = run(program, "tests/words/test_words.py::test_good")
+    assert code == 0
+    assert [line.split()[1] for line in said if line.startswith("ring ")][-1] == "chosen"
+    assert said[-1].startswith("==== 2 passed, 0 failed in ")
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
+def test_a_missing_browser_is_said_and_is_a_failure_in_ci(
+    program: Path, no_pytest: None, monkeypatch: pytest.MonkeyPatch, ci: str, code: int
+):
+    monkeypatch.setattr(chromium, "find_or_install", lambda say: (None, "no Chromium was found"))
+    monkeypatch.setenv("CI", ci)
+    got, said = run(program)
+    assert got == code
+    assert any(line.startswith("ring browser  not run  no Chromium was found") for line in said)
+    assert said[-1].startswith("==== 8 passed, 0 failed in ")
+
+
+def test_an_empty_ring_is_not_a_passed_one(program: Path, no_pytest: None):
+    (program / "tests" / "faults" / "test_faults.py").unlink()
+    _, said = run(program)
+    assert any(line.startswith("ring faults   not run  there are no tests in tests/faults") for line in said)
+
+
+def test_verdicts():
+    passed, failed, absent = (Outcome(ring="r", state=s) for s in ("passed", "failed", "not run"))
+    assert rings.verdict([passed, absent], strict=False) == 0
+    assert rings.verdict([passed, absent], strict=True) == 1
+    assert rings.verdict([passed, failed], strict=False) == 1
+    assert rings.verdict([absent], strict=False) == 1
+
+
+def test_the_named_browser_is_taken_and_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    browser = tmp_path / "my-browser"
+    browser.write_text("#!/bin/sh\n")
+    browser.chmod(0o755)
+    monkeypatch.setenv("CHROMIUM", str(browser))
+    assert chromium.find() == str(browser)
+    monkeypatch.setenv("CHROMIUM", str(tmp_path / "gone"))
+    found, why = chromium.find_or_install(lambda line: None)
+    assert found is None
+    assert "which is no program" in why
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stub of apt-get is a shell script")
+def test_debians_browser_is_installed_by_root_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    apt = tmp_path / "apt-get"
+    apt.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\necho "E: the mirror is away"\nexit ${{APT_FAILS:-0}}\n')
+    apt.chmod(0o755)
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
+    monkeypatch.setattr(chromium, "find", lambda: None)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "install Chromium" in chromium.find_or_install(lambda line: None)[1]
+    assert not (tmp_path / "calls").exists()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    chromium.find_or_install(lambda line: None)
+    assert "install -qy --no-install-recommends chromium fonts-noto-color-emoji" in (tmp_path / "calls").read_text()
+    monkeypatch.setenv("APT_FAILS", "100")
+    assert chromium.find_or_install(lambda line: None) == (None, "apt-get update failed: E: the mirror is away")

@@ -1,0 +1,99 @@
+"""The HTTP door over the real App, its real worker and the starter model."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from modules.app import App, build
+from modules.flags import Flags
+from modules.server import create
+from tests.server.conftest import LOCAL
+
+pytestmark = pytest.mark.model
+TXT2IMG = "/sdapi/v1/txt2img"
+APPLE = {"prompt": "a red apple, 3d", "width": 128, "height": 128, "steps": 4, "seed": 42}
+
+
+@pytest.fixture(scope="module")
+def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    made = build(Flags(data_dir=str(tmp_path_factory.mktemp("live"))))
+    assert made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def live(live_app: App) -> Iterator[TestClient]:
+    with TestClient(create(live_app), base_url=LOCAL) as client:
+        yield client
+
+
+def post(client: TestClient, **body: Any) -> Any:
+    answer = client.post(TXT2IMG, json={**APPLE, **body})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_picture_can_be_made_read_and_made_again(live: TestClient) -> None:
+    answer = post(live, n_iter=2, sampler_name="DPM++ 2M Karras")
+    first, second = (Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB") for image in answer["images"])
+    assert first.size == (128, 128)
+    assert first.tobytes() != second.tobytes()
+    found = live.post("/sdapi/v1/png-info", json={"image": answer["images"][1]}).json()["parameters"]
+    again = post(live, seed=found["Seed"], sampler_name=found["Sampler"], scheduler=found["Schedule type"], prompt=found["Prompt"])
+    assert Image.open(io.BytesIO(base64.b64decode(again["images"][0]))).convert("RGB").tobytes() == second.tobytes()
+
+
+def test_saved_pictures_come_with_their_grid_first(live: TestClient, live_app: App) -> None:
+    answer = post(live, n_iter=2, save_images=True)
+    assert json.loads(answer["info"])["index_of_first_image"] == 1
+    sizes = [Image.open(io.BytesIO(base64.b64decode(image))).size for image in answer["images"]]
+    assert len(sizes) == 3
+    assert sizes[0] != sizes[1] == sizes[2]
+    assert len(list(live_app.folders.outputs.rglob("*.png"))) == 3
+
+
+def test_progress_is_seen_while_it_runs_and_interrupt_ends_it(live: TestClient) -> None:
+    answers: list[Any] = []
+    waiting = threading.Thread(target=lambda: answers.append(post(live, n_iter=50, steps=30, force_task_id="task(long)")))
+    waiting.start()
+    seen: list[float] = []
+    preview = None
+    end = time.monotonic() + 120
+    while len(set(seen)) < 5 or preview is None:
+        assert time.monotonic() < end, (seen, preview)
+        found = live.get("/sdapi/v1/progress").json()
+        seen.append(found["progress"])
+        preview = found["current_image"] or preview
+        polled = live.post("/internal/progress", json={"id_task": "task(long)"}).json()
+        assert not polled["completed"]
+        time.sleep(0.02)
+    assert seen == sorted(seen)
+    with Image.open(io.BytesIO(base64.b64decode(preview))) as image:
+        assert image.format == "JPEG"
+    asked = time.monotonic()
+    assert live.post("/sdapi/v1/interrupt").json() == {}
+    waiting.join(30)
+    assert time.monotonic() - asked < 10
+    [answer] = answers
+    assert 0 < len(answer["images"]) < 50
+    assert live.post("/internal/progress", json={"id_task": "task(long)"}).json()["completed"]
+    idle = live.get("/sdapi/v1/progress").json()
+    assert (idle["progress"], idle["state"]["job_count"]) == (0.0, 0)
+
+
+def test_memory_comes_from_the_worker(live: TestClient) -> None:
+    post(live)
+    found = live.get("/sdapi/v1/memory").json()
+    assert found["ram"]["used"] > 100_000_000
+    assert found["cuda"]
