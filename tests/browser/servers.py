@@ -59,7 +59,7 @@ def real_server(data: Path) -> Iterator[Server]:
     command = [sys.executable, "launch.py", "--no-venv", "--skip-install", "--port", str(port), "--data-dir", str(data)]
     data.mkdir(parents=True, exist_ok=True)
     with (data / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=PROGRAM, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "2"})
+        process = subprocess.Popen(command, cwd=PROGRAM, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
         try:
             wait_for_page(url, 120, lambda: process.poll() is None)
             yield Server(url, data)

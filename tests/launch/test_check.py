@@ -14,7 +14,8 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stub of Python is a
 
 
 @pytest.mark.parametrize(
-    ("broken", "code", "last"), [("", 0, "all checks passed"), ("ruff", 1, "failed: ruff check"), ("pyright", 1, "failed: pyright")]
+    ("broken", "code", "last"),
+    [("", 0, "all checks passed"), ("ruff", 1, "failed: ruff check, ruff format"), ("pyright", 1, "failed: pyright")],
 )
 def test_all_tools_run_and_the_failed_ones_are_named(tmp_path: Path, broken: str, code: int, last: str):
     python = tmp_path / "python"
@@ -22,7 +23,7 @@ def test_all_tools_run_and_the_failed_ones_are_named(tmp_path: Path, broken: str
     python.chmod(0o755)
     said: list[str] = []
     assert rings.check(tmp_path, python, ["-x"], say=said.append) == code
-    assert (tmp_path / "calls").read_text().split() == ["ruff", "pyright", "pytest"]
+    assert (tmp_path / "calls").read_text().split() == ["ruff", "ruff", "pyright", "pytest"]
     assert said[-1].strip() == last
 
 

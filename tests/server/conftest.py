@@ -41,8 +41,14 @@ def jobs(folders: Folders) -> FakeJobs:
 def make_app(folders: Folders, library: Library, jobs: FakeJobs) -> Callable[..., App]:
     def make(**flags: Any) -> App:
         return App(
-            folders=folders, flags=Flags(**flags), settings=SettingsStore(folders.config_file), library=library,
-            styles=Styles(folders.styles_file), samplers=SAMPLERS, schedules=SCHEDULES, jobs=cast(Jobs, jobs),
+            folders=folders,
+            flags=Flags(**flags),
+            settings=SettingsStore(folders.config_file),
+            library=library,
+            styles=Styles(folders.styles_file),
+            samplers=SAMPLERS,
+            schedules=SCHEDULES,
+            jobs=cast(Jobs, jobs),
         )
 
     return make

@@ -37,15 +37,34 @@ class FakeJobs:
         self.status: dict[str, Any] = dict(IDLE)
 
     def submit(
-        self, kind: str, request: dict[str, Any], resolved: dict[str, Any], *, owner: str = "local", key: str | None = None,
+        self,
+        kind: str,
+        request: dict[str, Any],
+        resolved: dict[str, Any],
+        *,
+        owner: str = "local",
+        key: str | None = None,
         priority: int = 0,
     ) -> Job:
         for job in self.jobs.values():
             if key is not None and job.key == key:
                 return job
         job = Job(
-            id=new_id(), number=len(self.jobs) + 1, kind=kind, state="queued", request=request, resolved=resolved, owner=owner, key=key,
-            attempts=0, priority=priority, created_s=time.time(), started_s=None, finished_s=None, result=None, fault=None,
+            id=new_id(),
+            number=len(self.jobs) + 1,
+            kind=kind,
+            state="queued",
+            request=request,
+            resolved=resolved,
+            owner=owner,
+            key=key,
+            attempts=0,
+            priority=priority,
+            created_s=time.time(),
+            started_s=None,
+            finished_s=None,
+            result=None,
+            fault=None,
         )
         self.jobs[job.id] = job
         if self.at_once is not None:

@@ -195,8 +195,11 @@ def test_a_job_that_failed_answers_500_with_its_fault(client: TestClient, jobs: 
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (UnknownJob("no such job"), 404), (DiskFault("the disk is full"), 500), (ModelFault("There is no model."), 422),
-        (Fault("odd"), 500), (ValueError("odd"), 500),
+        (UnknownJob("no such job"), 404),
+        (DiskFault("the disk is full"), 500),
+        (ModelFault("There is no model."), 422),
+        (Fault("odd"), 500),
+        (ValueError("odd"), 500),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -192,7 +192,16 @@ def test_names_given_on_the_command_line_and_addresses_pass_where_they_are_reach
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:7860", "", "http://[", "https://127.0.0.1:7860.evil.example"]
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "http://127.0.0.1:9999",
+        "http://localhost:7860",
+        "",
+        "http://[",
+        "https://127.0.0.1:7860.evil.example",
+    ],
 )
 def test_pages_of_others_change_nothing(client_of: Callable[..., TestClient], origin: str) -> None:
     client = client_of()

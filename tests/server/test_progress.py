@@ -16,7 +16,15 @@ from tests.server.fake_jobs import FakeJobs
 PROGRESS, POLL = "/sdapi/v1/progress", "/internal/progress"
 POLL_KEYS = {"active", "queued", "completed", "progress", "eta", "live_preview", "id_live_preview", "textinfo"}
 STATE_KEYS = {
-    "skipped", "interrupted", "stopping_generation", "job", "job_count", "job_timestamp", "job_no", "sampling_step", "sampling_steps",
+    "skipped",
+    "interrupted",
+    "stopping_generation",
+    "job",
+    "job_count",
+    "job_timestamp",
+    "job_no",
+    "sampling_step",
+    "sampling_steps",
 }
 
 

@@ -20,11 +20,38 @@ from tests.server.fake_jobs import FakeJobs
 
 TXT2IMG = "/sdapi/v1/txt2img"
 INFO_KEYS = {
-    "prompt", "all_prompts", "negative_prompt", "all_negative_prompts", "seed", "all_seeds", "subseed", "all_subseeds", "subseed_strength",
-    "width", "height", "sampler_name", "cfg_scale", "steps", "batch_size", "restore_faces", "face_restoration_model", "sd_model_name",
-    "sd_model_hash", "sd_vae_name", "sd_vae_hash", "seed_resize_from_w", "seed_resize_from_h", "denoising_strength",
-    "extra_generation_params", "index_of_first_image", "infotexts", "styles", "job_timestamp", "clip_skip",
-    "is_using_inpainting_conditioning", "version",
+    "prompt",
+    "all_prompts",
+    "negative_prompt",
+    "all_negative_prompts",
+    "seed",
+    "all_seeds",
+    "subseed",
+    "all_subseeds",
+    "subseed_strength",
+    "width",
+    "height",
+    "sampler_name",
+    "cfg_scale",
+    "steps",
+    "batch_size",
+    "restore_faces",
+    "face_restoration_model",
+    "sd_model_name",
+    "sd_model_hash",
+    "sd_vae_name",
+    "sd_vae_hash",
+    "seed_resize_from_w",
+    "seed_resize_from_h",
+    "denoising_strength",
+    "extra_generation_params",
+    "index_of_first_image",
+    "infotexts",
+    "styles",
+    "job_timestamp",
+    "clip_skip",
+    "is_using_inpainting_conditioning",
+    "version",
 }
 # What the webuiapi client sends for api.txt2img(prompt="a red apple"), every field of it.
 WEBUIAPI: dict[str, Any] = {
@@ -40,8 +67,20 @@ WEBUIAPI: dict[str, Any] = {
 }  # fmt: skip
 # The example that A1111's wiki gives, with the zeros that FastAPI's docs page fills in.
 WIKI: dict[str, Any] = {
-    "prompt": "maltese puppy", "steps": 5, "eta": 0, "s_churn": 0, "s_tmax": 0, "s_tmin": 0, "s_noise": 0, "s_min_uncond": 0,
-    "sampler_index": "Euler", "comments": {}, "infotext": "", "firstpass_image": "", "refiner_checkpoint": "", "refiner_switch_at": 0,
+    "prompt": "maltese puppy",
+    "steps": 5,
+    "eta": 0,
+    "s_churn": 0,
+    "s_tmax": 0,
+    "s_tmin": 0,
+    "s_noise": 0,
+    "s_min_uncond": 0,
+    "sampler_index": "Euler",
+    "comments": {},
+    "infotext": "",
+    "firstpass_image": "",
+    "refiner_checkpoint": "",
+    "refiner_switch_at": 0,
 }
 
 

@@ -13,20 +13,32 @@
   darkroom.workerState = () => queue.worker ?? {};
   darkroom.queuePaused = () => queue.paused;
 
-  const row = (job) => {
+  // A row stays the same element as long as its job is listed, so that a click never hits one that has just been replaced.
+  const rows = new Map();
+  const newRow = (job) => {
     const item = document.createElement("li");
-    item.dataset.state = job.state;
-    const what = item.appendChild(document.createElement("span"));
+    const [what, state, cancel] = ["span", "span", "button"].map((tag) => item.appendChild(document.createElement(tag)));
     what.className = "dr-prompt";
     what.textContent = job.prompt || "(no prompt)"; // text, never markup
-    const state = item.appendChild(document.createElement("span"));
     state.className = "dr-quiet";
-    state.textContent = job.state === "running" ? `${Math.round((job.progress ?? 0) * 100)} %` : "waiting";
-    const cancel = item.appendChild(document.createElement("button"));
-    Object.assign(cancel, { type: "button", className: "dr-link", textContent: job.state === "running" ? "Stop" : "Cancel" });
-    cancel.setAttribute("aria-label", `${cancel.textContent} job ${job.number}`);
+    Object.assign(cancel, { type: "button", className: "dr-link" });
     Object.assign(cancel.dataset, { do: "queue-cancel", job: job.id });
-    return item;
+    return { item, state, cancel };
+  };
+  const row = (job) => {
+    const found = rows.get(job.id) ?? newRow(job);
+    rows.set(job.id, found);
+    const running = job.state === "running";
+    found.item.dataset.state = job.state;
+    found.state.textContent = running ? `${Math.round((job.progress ?? 0) * 100)} %` : "waiting";
+    found.cancel.textContent = running ? "Stop" : "Cancel";
+    found.cancel.setAttribute("aria-label", `${found.cancel.textContent} job ${job.number}`);
+    return found.item;
+  };
+  const arrange = (list, jobs) => {
+    const wanted = jobs.map(row);
+    if (wanted.length !== list.children.length || wanted.some((item, i) => item !== list.children[i])) list.replaceChildren(...wanted);
+    for (const id of rows.keys()) if (!jobs.some((job) => job.id === id)) rows.delete(id);
   };
 
   const paint = () => {
@@ -39,7 +51,7 @@
     panel.querySelector(".dr-count").textContent = `Queue: ${parts.filter(Boolean).join(", ") || "empty"}`;
     panel.querySelector("[data-do=queue-pause]").textContent = queue.paused ? "Resume" : "Pause";
     panel.querySelector(".dr-queue-tools .dr-quiet").textContent = queue.paused ? "Nothing new begins until you resume." : "";
-    panel.querySelector("ol").replaceChildren(...jobs.map(row));
+    arrange(panel.querySelector("ol"), jobs);
     const worker = queue.worker ?? {};
     const line = document.querySelector("#dr_footer .dr-worker");
     const device = typeof worker.device?.name === "string" ? worker.device.name : "";
