@@ -162,7 +162,7 @@ def sweep(folders: Folders, now_s: float | None = None) -> int:
     """Remove what a crash left behind: temporary files older than an hour, unsaved pictures older than a day. Returns how many."""
     now = time.time() if now_s is None else now_s
     gone = 0
-    for path in (*_files(folders.data, deep=False), *_files(folders.outputs)):
+    for path in (*_files(folders.data, deep=False), *_files(folders.outputs), *_files(folders.cache)):
         gone += _STRAY.fullmatch(path.name) is not None and _remove_old(path, now - STRAY_AGE_S)
     for path in [*_files(folders.job_files)]:
         gone += _remove_old(path, now - JOB_FILES_AGE_S)

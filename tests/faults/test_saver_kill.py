@@ -50,7 +50,7 @@ def test_a_process_that_saves_is_killed_twenty_times(tmp_path: Path) -> None:
         seen = check_all(folders)
     assert seen > KILLS
     strays = list(tmp_path.rglob(".*.tmp"))
-    assert sweep(folders, time.time() + 2 * 3600) == len(strays)
+    assert sweep(folders, time.time() + 2 * 3600) == len(strays)  # in outputs, in the cache and beside the settings
     assert not list(tmp_path.rglob(".*.tmp"))
     assert check_all(folders) == seen
 
