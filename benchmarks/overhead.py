@@ -89,7 +89,7 @@ def measure(url: str, make: Any, args: argparse.Namespace, out: Path) -> tuple[l
         between = time.perf_counter()
         image = make(n, out / "plain.png")
         ended = time.perf_counter()
-        same = list(Image.open(io.BytesIO(png)).convert("RGB").getdata()) == list(image.getdata())
+        same = Image.open(io.BytesIO(png)).convert("RGB").tobytes() == image.tobytes()
         if not same:
             raise SystemExit(f"seed {n}: the two pictures differ, so their times cannot be compared")
         if n >= 2:  # two pairs to warm up

@@ -23,7 +23,7 @@ OVER_GALLERY = f"""
 IMAGE_BUTTONS = """
 <div id="image_buttons_txt2img" hidden>
   <button type="button" data-do="open-lightbox">Full view</button>
-  <button type="button" data-do="send-png-info">Send to PNG Info</button>
+  <button type="button" data-do="send-png-info"><span>Send to </span>PNG Info</button>
   <a data-do="open-file" target="_blank" rel="noopener">Open file</a>
   <a data-do="download" download>Download</a>
 </div>

@@ -12,7 +12,18 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ready
-from tests.browser.driving import all_jobs, ask, generate, idle, set_number, set_seed, shown_infotext, type_prompt, wait_for_text, wait_until
+from tests.browser.driving import (
+    all_jobs,
+    ask,
+    generate,
+    idle,
+    set_number,
+    set_seed,
+    shown_infotext,
+    type_prompt,
+    wait_for_text,
+    wait_until,
+)
 from tests.browser.servers import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.slow]

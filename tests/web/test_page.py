@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from modules import web
 from modules.folders import PROGRAM
 from modules.web.form import CHECKPOINT, NAMES
 from modules.web.page import ASSETS, SCRIPTS
-from tests.web.fake_app import LARGE, STARTER
+from tests.web.conftest import wait_for_page
+from tests.web.fake_app import LARGE, STARTER, fake_app, fake_server
 from tests.web.test_form import form
 
 NOTHING = {"__type__": "update", "props": {"__type__": "update"}}  # an HTML component that stays as it is
@@ -273,3 +275,17 @@ def test_a_client_can_only_name_what_it_uploaded(events: Events, page: TestClien
         with pytest.raises(AssertionError, match="Only files"):
             events(elem_id, event, data)
     assert set(cache.rglob("*")) == before
+
+
+@pytest.mark.parametrize("prefix", ["", "/sd"])
+def test_below_a_path_of_a_proxy(data_dir: Path, prefix: str):
+    """--subpath sd, with a proxy that takes the path off and with one that leaves it on."""
+    app = fake_app(data_dir)
+    api = fake_server(app)
+    api.root_path = "/sd"
+    web.mount(api, app)
+    with TestClient(api, base_url="http://127.0.0.1") as client:
+        wait_for_page(client)
+        assert '"root":"http://127.0.0.1/sd"' in client.get(f"{prefix}/").text
+        for path in ("config", "theme.css", "internal/jobs"):
+            assert client.get(f"{prefix}/{path}").status_code == 200, path

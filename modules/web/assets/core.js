@@ -44,7 +44,7 @@
   darkroom.press = (id) => darkroom.byId(id)?.click();
 
   darkroom.seconds = (s) => {
-    const whole = Math.max(0, Math.round(s));
+    const whole = Math.max(1, Math.round(s));
     if (whole < 60) return `${whole} s`;
     return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
   };

@@ -15,6 +15,7 @@
   let sending = 0; // submits under way, whose answers are still to come
   let shownInRun = 0; // results shown since the page was last idle
   const wanted = [];
+  let fetching = { id: "" };
 
   // Other tabs write the same list, so it is changed and never replaced.
   const remember = (change) => darkroom.store.set("jobs", change(darkroom.store.get("jobs", [])));
@@ -59,11 +60,16 @@
   };
 
   // again: shown once more after a reload, so without the words that were said the first time.
-  darkroom.wantedResult = () => [JSON.stringify(wanted.shift() ?? { id: "" })];
+  darkroom.wantedResult = () => {
+    fetching = wanted.shift() ?? { id: "" };
+    return [JSON.stringify(fetching)];
+  };
 
   darkroom.afterResult = () => {
-    shownInRun += 1;
-    darkroom.hideLive();
+    if (!fetching.again) {
+      shownInRun += 1;
+      darkroom.hideLive();
+    }
     darkroom.galleryChanged();
     return [];
   };
@@ -118,7 +124,7 @@
     }
     const period = darkroom.facts().period_ms ?? 400;
     clearTimeout(timer);
-    timer = setTimeout(turn, failures ? Math.min(5000, period * 2 ** Math.min(failures, 4)) : period);
+    timer = setTimeout(turn, failures ? Math.min(3000, period * 2 ** Math.min(failures, 4)) : period);
   };
 
   const take = (job, state) => {

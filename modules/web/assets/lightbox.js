@@ -44,11 +44,11 @@
     zoom = 0;
     paint();
   };
-  // Fitted, then the picture's own pixels, then twice and four times those; back to fitted.
+  // Fitted, then ever more whole screen pixels for one of the picture's; back to fitted.
+  const ZOOMS = [1, 2, 4, 8, 16];
   const nextZoom = () => {
-    const fitted = image().getBoundingClientRect().width / (image().naturalWidth || 1);
-    const steps = [1, 2, 4, 8].filter((step) => step > (zoom || fitted) * 1.01);
-    zoom = zoom >= 8 || !steps.length ? 0 : steps[0];
+    const fitted = Math.min(innerWidth / (image().naturalWidth || 1), innerHeight / (image().naturalHeight || 1));
+    zoom = ZOOMS.find((step) => step > (zoom || fitted) * 1.01) ?? 0;
     paint();
   };
 

@@ -29,8 +29,6 @@ from modules.web.serving import serve_in_place
 
 KNOBS = knobs_of(GenerationRequest)
 ASK_FOR_TEXT = "Paste a picture's parameters text into the prompt box first; there is no earlier picture to take them from either."
-
-
 PROMPT_TOOLS = (
     ("paste", "Read parameters from the prompt box, or take the latest picture's when it is empty"),
     ("clear_prompt", "Clear the prompts"),
