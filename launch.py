@@ -91,7 +91,6 @@ def doctor(flags: Flags) -> int:
 
 def txt2img(flags: Flags) -> int:
     """Make pictures without a page."""
-    """Make pictures without a page."""
     from modules.cli.txt2img import main
 
     return main(flags, flags.rest)
@@ -153,7 +152,6 @@ def announce_device(app: "App") -> None:
 
 
 def say(*lines: str) -> None:
-    """Print lines at once, also into a pipe."""
     """Print lines at once, also into a pipe."""
     for line in lines:
         print(line, flush=True)

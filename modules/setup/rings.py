@@ -113,7 +113,10 @@ def verdict(outcomes: Sequence[Outcome], *, strict: bool) -> int:
 
 
 def check(program: Path, python: Path, rest: Sequence[str], *, say: Callable[[str], None]) -> int:
-    """ruff (rules and format), pyright and the house tests, all of them also when one fails. rest: words for pytest. Returns 1 when one failed."""
+    """ruff (rules and format), pyright and the house tests, all of them also when one fails. rest: words for pytest.
+
+    Returns 1 when one failed.
+    """
     bin_folder = str(python.parent)
     env = {**os.environ, "PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", "")])}
     steps = {
