@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge", "chrome")
-PACKAGES = ("chromium", "fonts-noto-color-emoji")  # without the font, pictures of the page lack their symbols
+PACKAGES = ("chromium", "fonts-dejavu-core", "fonts-noto-color-emoji")  # without fonts the page has no letters and no symbols
 _PLACES = {
     "darwin": ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium"),
     "win32": (
@@ -42,7 +42,7 @@ def find_or_install(say: Callable[[str], None]) -> tuple[str | None, str]:
     advice = "no Chromium was found; install Chromium, Chrome or Edge, or name one in the variable CHROMIUM"
     if shutil.which("apt-get") is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
         return None, advice
-    say(f"installing {' and '.join(PACKAGES)} from the system's packages")
+    say(f"installing {', '.join(PACKAGES)} from the system's packages")
     for words in (["update", "-q"], ["install", "-qy", "--no-install-recommends", *PACKAGES]):
         done = subprocess.run(
             ["apt-get", *words],

@@ -120,6 +120,6 @@ def test_debians_browser_is_installed_by_root_only(tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "calls").exists()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     chromium.find_or_install(lambda line: None)
-    assert "install -qy --no-install-recommends chromium fonts-noto-color-emoji" in (tmp_path / "calls").read_text()
+    assert "install -qy --no-install-recommends chromium fonts-dejavu-core fonts-noto-color-emoji" in (tmp_path / "calls").read_text()
     monkeypatch.setenv("APT_FAILS", "100")
     assert chromium.find_or_install(lambda line: None) == (None, "apt-get update failed: E: the mirror is away")
