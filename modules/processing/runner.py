@@ -35,6 +35,7 @@ class _Job:
     made: dict[int, Picture]
     pictures: list[Picture] = field(default_factory=list[Picture])
     images: list[Image.Image] = field(default_factory=list[Image.Image])
+    warnings: list[str] = field(default_factory=list[str])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     last_preview: float = 0.0
 
@@ -71,7 +72,7 @@ class PictureRunner:
         made = {p.index: p for p in (Picture(**data) for data in job["made"]) if p.kind == "sample" and Path(p.path).exists()}
         run = _Job(id=job["id"], resolved=resolved, control=control, made=made)
         for warning in resolved.warnings:
-            control.event("warning", {"text": warning})
+            self._warn(run, warning)
         began = time.perf_counter()
         for batch_no in range(resolved.n_iter):
             if control.interrupted:
@@ -79,8 +80,14 @@ class PictureRunner:
             self._one_batch(run, batch_no)
         self._save_grid(run)
         run.seconds["total"] = time.perf_counter() - began
-        result = Result(pictures=tuple(run.pictures), warnings=resolved.warnings, seconds=run.seconds, interrupted=control.interrupted)
+        result = Result(pictures=tuple(run.pictures), warnings=tuple(run.warnings), seconds=run.seconds, interrupted=control.interrupted)
         return ("canceled" if control.interrupted else "done"), result.to_data()
+
+    @staticmethod
+    def _warn(run: _Job, text: str) -> None:
+        """Say it now, and beside the result."""
+        run.warnings.append(text)
+        run.control.event("warning", {"text": text})
 
     def _one_batch(self, run: _Job, batch_no: int) -> None:
         size = run.resolved.batch_size
@@ -116,7 +123,7 @@ class PictureRunner:
                 raise OutOfMemory(
                     f"There is not enough memory for {size} ({reason}), even with {self._bench.policy}. Make it smaller or fewer at once."
                 )
-            run.control.event("warning", {"text": f"Memory ran out; continuing with the policy {self._bench.policy}."})
+            self._warn(run, f"Memory ran out; the picture was made with the memory policy {self._bench.policy}.")
 
     def _hooks(self, run: _Job, model: LoadedModel, batch_no: int) -> StepHooks:
         control, total = run.control, run.resolved.n_iter
