@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -61,6 +63,28 @@ def test_saved_pictures_come_with_their_grid_first(live: TestClient, live_app: A
     assert len(sizes) == 3
     assert sizes[0] != sizes[1] == sizes[2]
     assert len(list(live_app.folders.outputs.rglob("*.png"))) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
+def test_a_killed_worker_costs_the_client_nothing_and_the_server_goes_on_answering(live: TestClient, live_app: App) -> None:
+    answers: list[Any] = []
+    waiting = threading.Thread(target=lambda: answers.append(post(live, steps=60, seed=7, force_task_id="task(killed)")))
+    waiting.start()
+    until(lambda: live.get("/sdapi/v1/progress").json()["state"]["sampling_step"] > 2)
+    os.kill(live_app.jobs.worker()["pid"], signal.SIGKILL)
+    while waiting.is_alive():
+        assert live.get("/sdapi/v1/progress").status_code == 200
+        assert live.get("/internal/jobs").status_code == 200
+        time.sleep(0.1)
+    assert live_app.jobs.get("task(killed)").attempts == 2
+    assert answers[0]["images"] == post(live, steps=60, seed=7)["images"]
+
+
+def until(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not what():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
 
 
 def test_progress_is_seen_while_it_runs_and_interrupt_ends_it(live: TestClient) -> None:
