@@ -73,7 +73,10 @@ class GenerationRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A model that can be loaded. title: A1111's list entry, "name [hash10]"; model_name: stem; native_px: its own side."""
+    """A model that can be loaded. title: A1111's list entry, "name [hash10]"; model_name: stem; native_px: its own side.
+
+    format: "folder", "safetensors" or "gguf"; variant, prediction: as the family's `Match` says (prediction None: not known).
+    """
 
     title: str
     model_name: str
@@ -81,6 +84,9 @@ class Checkpoint:
     family: str
     sha256: str | None = None
     native_px: int = 512
+    format: str = "folder"
+    variant: str = ""
+    prediction: str | None = None
 
     @property
     def short_hash(self) -> str | None:

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL, ControlNetModel, DDPMScheduler, UNet2DCondi
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from starter.scenes import Painter
-from starter.sizes import TEXT_SHARES, Size
+from starter.sizes import Size
 from starter.text2image import EMPTY_SHARE, NOISE
 from starter.training import device, train
 
@@ -42,7 +42,7 @@ def make(work: Path, size: Size, painter: Painter) -> Path:
     alphas = DDPMScheduler(**NOISE).alphas_cumprod.to(where)
 
     def loss(rng: random.Random, step: int) -> dict[str, torch.Tensor]:
-        scenes = [painter.draw_scene(rng, TEXT_SHARES) for _ in range(size.controlnet.batch)]
+        scenes = [painter.draw_scene(rng, size.scenes) for _ in range(size.controlnet.batch)]
         pixels = painter.render(scenes, rng)
         captions = ["" if rng.random() < EMPTY_SHARE else painter.caption(s, rng) for s in scenes]
         ids = tokens(captions, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids.to(where)

@@ -30,12 +30,17 @@ PLACES = {
 }
 
 
-def painter_for(work: Path, size: Size) -> Painter:
-    """The drawings that are taught at that size, on the device that trains."""
+def painter_for(work: Path, size: Size, part: str = "text2image") -> Painter:
+    """The drawings that are taught at that size, on the device that trains. Parts that learn only pixels see all labels but some."""
     array, rows = prepare(work, size.side_px)
-    kept = chosen(rows, size.labels)
+    kept = [i for i in range(len(rows)) if not kept_back(i)] if part in ONLY_PIXELS else chosen(rows, size.labels)
     picked = np.stack([array[i] for i in kept])
-    return Painter(torch.from_numpy(picked).to(device()), [rows[i] for i in kept])
+    return Painter(torch.from_numpy(picked).to(device()), [rows[i] for i in kept], [size.styles[rows[i].style] for i in kept])
+
+
+def kept_back(row: int) -> bool:
+    """Is that drawing kept from the parts that learn only pixels, to measure them with?"""
+    return row % 20 == 7
 
 
 def chosen(rows: list[Drawing], labels: int) -> list[int]:
@@ -64,6 +69,16 @@ PARTS: dict[str, Callable[[Path, Size, Painter], Path]] = {
 }
 
 
+ONLY_PIXELS = ("vae", "upscaler")
+
+
+def begin_with(work: Path, pipeline: Path) -> None:
+    """Let vae and text2image start from another pack's weights instead of random ones; its tokenizer is kept too."""
+    for part in ("vae", "text_encoder", "unet"):
+        shutil.copytree(pipeline / part, work / "begin" / part, dirs_exist_ok=True)
+    shutil.copytree(pipeline / "tokenizer", work / "tokenizer", dirs_exist_ok=True)
+
+
 def install(work: Path) -> None:
     """Copy every part that was made to its place under models/."""
     for made, place in PLACES.items():
@@ -85,15 +100,19 @@ def main() -> None:
     parser.add_argument("part", choices=[*PARTS, "all", "install"])
     parser.add_argument("--size", choices=list(SIZES), default="gpu" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--work", type=Path, default=Path(__file__).parent / "work")
+    parser.add_argument("--begin-with", type=Path, metavar="PIPELINE", help="go on from the weights of an earlier pack of the same sizes")
     args = parser.parse_args()
     if args.part == "install":
         install(args.work)
         return
     size = SIZES[args.size]
-    painter = painter_for(args.work, size)
-    print(f"{len({r.code for r in painter.rows})} labels, {len(painter.rows)} drawings, {size.side_px} px, on {device()}")
+    if args.begin_with:
+        begin_with(args.work, args.begin_with)
     for part in PARTS if args.part == "all" else [args.part]:
-        print(f"--- {part}", flush=True)
+        if part == "tokenizer" and (args.work / "begin").exists():
+            continue
+        painter = painter_for(args.work, size, part)
+        print(f"--- {part}: {len({r.code for r in painter.rows})} labels, {len(painter.rows)} drawings", flush=True)
         print(f"made {PARTS[part](args.work, size, painter)}", flush=True)
 
 

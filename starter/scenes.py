@@ -22,6 +22,11 @@ LARGE = ("large", "big")
 TINTS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
 
 
+def held_out(scene: Scene) -> bool:
+    """Is that drawing on that background kept from the captioner and the scorer, to measure them with? One in eight is."""
+    return (scene.first * 7 + list(words.COLOURS).index(scene.colour) * 3) % 8 == 0
+
+
 @dataclass(frozen=True)
 class Scene:
     """kind: one of KINDS; first, second: rows of the drawings (second -1 for none); colour: of the background; tint: of the object."""
@@ -53,6 +58,12 @@ class Painter:
         colour = "white" if rng.random() < 0.3 else rng.choice(list(words.COLOURS))
         tint = rng.choice([t for t in TINTS if t != colour]) if kind == "tinted" else ""
         return Scene(kind, first, second, colour, tint)
+
+    def draw_taught(self, rng: random.Random, shares: dict[str, float]) -> Scene:
+        """A random scene that is not held out."""
+        while held_out(scene := self.draw_scene(rng, shares)):
+            pass
+        return scene
 
     def name(self, row: int, rng: random.Random) -> str:
         drawing = self.rows[row]

@@ -48,7 +48,7 @@ def make(work: Path, size: Size, painter: Painter) -> Path:
     model = build(size, tokens).to(device())
 
     def loss(rng: random.Random, step: int) -> dict[str, torch.Tensor]:
-        scenes = [painter.draw_scene(rng, SHARES) for _ in range(size.scorer.batch)]
+        scenes = [painter.draw_taught(rng, SHARES) for _ in range(size.scorer.batch)]
         pixels = torch.nn.functional.interpolate(painter.render(scenes, rng), (128, 128), mode="area") * 2 - 1
         texts = [plain_caption(s, painter) if rng.random() < 0.5 else painter.caption(s, rng) for s in scenes]
         ids = tokens(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").to(pixels.device)

@@ -9,10 +9,14 @@ from starter.training import Plan
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """side_px: of the pictures; the rest: widths of the networks and the plan of each part. labels: how many names are taught (0 all)."""
+    """side_px: of the pictures; labels: how many names are taught (0 all); styles: how often each style comes, relative; scenes: how
+    often each kind of scene comes when text is learnt; the rest: widths of the networks and the plan of each part.
+    """
 
     side_px: int
     labels: int
+    styles: dict[str, float]
+    scenes: dict[str, float]
     vae_channels: tuple[int, ...]
     unet_channels: tuple[int, ...]
     unet_layers: int
@@ -34,6 +38,9 @@ SIZES = {
     "gpu": Size(
         side_px=256,
         labels=0,
+        styles={"3d": 1.0, "flat": 1.0, "cartoon": 1.0},
+        # Pairs need many views to keep both names apart.
+        scenes={"one": 0.5, "small": 0.08, "beside": 0.17, "above": 0.1, "tinted": 0.15},
         vae_channels=(48, 96, 128, 128),
         unet_channels=(96, 192, 256),
         unet_layers=1,
@@ -52,7 +59,9 @@ SIZES = {
     ),
     "cpu": Size(
         side_px=128,
-        labels=220,
+        labels=200,
+        styles={"3d": 2.0, "flat": 1.0, "cartoon": 1.0},  # 3d is what a prompt without a style word gets
+        scenes={"one": 0.6, "small": 0.05, "beside": 0.14, "above": 0.06, "tinted": 0.15},
         vae_channels=(24, 48, 96, 128),
         unet_channels=(64, 128, 256),
         unet_layers=1,
@@ -60,10 +69,10 @@ SIZES = {
         text_layers=3,
         vision_width=160,
         vision_layers=4,
-        latents=24_000,
-        vae=Plan(steps=4500, batch=8, learning_rate=1.2e-3),
-        decoder=Plan(steps=1000, batch=4, learning_rate=4e-4),
-        text2image=Plan(steps=12_000, batch=24, learning_rate=6e-4, average=0.9985),
+        latents=14_000,
+        vae=Plan(steps=3500, batch=4, learning_rate=6e-4),
+        decoder=Plan(steps=500, batch=4, learning_rate=4e-4),
+        text2image=Plan(steps=7500, batch=12, learning_rate=4e-4, average=0.9985),
         captioner=Plan(steps=4000, batch=24, learning_rate=8e-4),
         scorer=Plan(steps=2500, batch=48, learning_rate=8e-4),
         upscaler=Plan(steps=2000, batch=8, learning_rate=8e-4),
@@ -73,6 +82,8 @@ SIZES = {
     "smoke": Size(
         side_px=128,
         labels=12,
+        styles={"3d": 1.0, "flat": 1.0, "cartoon": 1.0},
+        scenes={"one": 0.5, "small": 0.08, "beside": 0.17, "above": 0.1, "tinted": 0.15},
         vae_channels=(8, 8, 16, 16),
         unet_channels=(16, 32, 32),
         unet_layers=1,
@@ -91,8 +102,7 @@ SIZES = {
     ),
 }
 
-# How often each kind of scene comes when text is learnt. Pairs need many views to keep both names apart.
-TEXT_SHARES = {"one": 0.5, "small": 0.08, "beside": 0.17, "above": 0.1, "tinted": 0.15}
+# How often each kind of scene comes for the parts that learn pixels.
 PIXEL_SHARES = {"one": 0.6, "small": 0.15, "beside": 0.15, "above": 0.1}
 # The names that are taught first when there is little compute: what people type most.
 EVERYDAY = (

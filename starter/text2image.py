@@ -16,8 +16,8 @@ from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from starter.scenes import Painter, Scene
-from starter.sizes import TEXT_SHARES, Size
-from starter.training import device, train
+from starter.sizes import Size
+from starter.training import device, half_precision, train
 
 NOISE = {
     "num_train_timesteps": 1000,
@@ -72,8 +72,8 @@ def latents(work: Path, size: Size, painter: Painter) -> tuple[torch.Tensor, lis
         vae = AutoencoderKL.from_pretrained(work / "vae", local_files_only=True).to(device()).eval()
         rng, scenes, made = random.Random(7), [], []
         while len(scenes) < size.latents:
-            batch = [painter.draw_scene(rng, TEXT_SHARES) for _ in range(min(64, size.latents - len(scenes)))]
-            with torch.no_grad(), torch.autocast(device().type, dtype=torch.bfloat16):
+            batch = [painter.draw_scene(rng, size.scenes) for _ in range(min(64, size.latents - len(scenes)))]
+            with torch.no_grad(), torch.autocast(device().type, dtype=torch.bfloat16, enabled=half_precision(device())):
                 made.append(
                     (vae.encode(painter.render(batch, rng) * 2 - 1).latent_dist.mode().float() * vae.config.scaling_factor).half().cpu()
                 )
@@ -84,13 +84,16 @@ def latents(work: Path, size: Size, painter: Painter) -> tuple[torch.Tensor, lis
 
 
 def make(work: Path, size: Size, painter: Painter) -> Path:
-    """Train and save a StableDiffusionPipeline in float16. Returns the folder."""
+    """Train, from the weights in work/begin if there are any, and save a StableDiffusionPipeline in float16. Returns the folder."""
     where = device()
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer", local_files_only=True)
     stored, scenes = latents(work, size, painter)
     stored = stored.to(where)
     torch.manual_seed(0)
     text, unet = (module.to(where) for module in build(size, tokenizer))
+    if (begin := work / "begin").exists():
+        text.load_state_dict(CLIPTextModel.from_pretrained(begin / "text_encoder", dtype=torch.float32, local_files_only=True).state_dict())
+        unet.load_state_dict(UNet2DConditionModel.from_pretrained(begin / "unet", dtype=torch.float32, local_files_only=True).state_dict())
     alphas = DDPMScheduler(**NOISE).alphas_cumprod.to(where)
 
     def loss(rng: random.Random, step: int) -> dict[str, torch.Tensor]:

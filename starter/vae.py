@@ -39,9 +39,11 @@ def picture_loss(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 
 def make(work: Path, size: Size, painter: Painter) -> Path:
-    """Train, set the scaling factor, save. Returns the folder."""
+    """Train, from the weights in work/begin if there are any, set the scaling factor, save. Returns the folder."""
     torch.manual_seed(0)
     vae = build(size).to(device())
+    if (begin := work / "begin" / "vae").exists():
+        vae.load_state_dict(AutoencoderKL.from_pretrained(begin, dtype=torch.float32, local_files_only=True).state_dict())
     crop = size.side_px // 2
 
     def whole(rng: random.Random, batch: int) -> torch.Tensor:

@@ -3,13 +3,12 @@
 Start reading at `FAMILIES`, then `identify`. The facts import no torch; `load` does.
 """
 
-from modules.families.family import Family, Match
+from modules.families.family import Description, Family, LoadPlan, Match, Variant
 from modules.families.stable_diffusion import STABLE_DIFFUSION
 from modules.faults import ModelFault
 from modules.registry import Registry
-from modules.weights.model_folder import ModelFolder
 
-__all__ = ["FAMILIES", "Family", "Match", "identify"]
+__all__ = ["FAMILIES", "Description", "Family", "LoadPlan", "Match", "Variant", "identify"]
 
 
 def _families() -> Registry[Family]:
@@ -22,12 +21,12 @@ def _families() -> Registry[Family]:
 FAMILIES = _families()
 
 
-def identify(folder: ModelFolder) -> tuple[Family, Match]:
-    """The family of a model folder. Raises ModelFault with each family's reason when none knows it."""
+def identify(description: Description) -> tuple[Family, Match]:
+    """The family of a model folder or file. Raises ModelFault with each family's reason when none knows it."""
     reasons: list[str] = []
     for _, family in FAMILIES:
-        match = family.detect(folder)
+        match = family.detect(description)
         if match.fits:
             return family, match
         reasons.append(f"{family.title}: {match.why}")
-    raise ModelFault(f"{folder.path.name} is of no family this version can run ({'; '.join(reasons)}).")
+    raise ModelFault(f"{description.path.name} is of no family this version can run ({'; '.join(reasons)}).")

@@ -1,34 +1,89 @@
-"""`Family`: the record that describes one kind of model. Facts and two functions, no state."""
+"""`Family`: the record that describes one kind of model. Facts and functions, no state.
+
+A *description* is what is known of a file or folder without loading it: `Header` for a single file, `ModelFolder` for a
+folder in the diffusers layout. No torch here; `Family.load` imports what it needs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modules.weights.header import Header
 from modules.weights.model_folder import ModelFolder
+
+Description = Header | ModelFolder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """Whether a file is of a family, and why or why not. native_px: the side of its training pictures."""
+    """Whether a file is of a family, and why or why not.
+
+    native_px: the side of its training pictures. variant: which of the family's kinds ("", "inpainting", "refiner", ...; a key of
+    `Family.variants`). prediction: "epsilon", "v_prediction", "flow"; None when the description does not say.
+    parts: the diffusers components in it ("unet", "vae", "text_encoder", ...); what is missing must come from other files.
+    """
 
     fits: bool
     why: str
     native_px: int = 512
+    variant: str = ""
+    prediction: str | None = None
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One kind of model within a family. defaults: request fields that differ from the family's ("steps", "cfg_scale", ...).
+
+    tasks: task -> diffusers pipeline class name; tasks are "txt2img", "img2img", "inpaint".
+    """
+
+    title: str
+    tasks: Mapping[str, str]
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadPlan:
+    """What to load. path: folder or file; dtype: "float32", "float16", "bfloat16"; variant, prediction: as `Match` says.
+
+    parts: components that come from other files: name ("vae", "text_encoder", "text_encoder_2", "text_encoder_3") -> path.
+    """
+
+    path: Path
+    dtype: str
+    variant: str = ""
+    prediction: str | None = None
+    parts: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """id: "sd"; title: for people; cell_px: pixels a latent cell covers; multiple_of_px: sizes are rounded down to it.
+    """id: "sd15"; title: for people; architecture: what LoRA, embeddings and ControlNets must match ("sd1", "sd2", "sdxl", "sd3", "flux").
 
-    detect(folder) -> Match reads descriptions only. load(path, dtype) -> a diffusers text-to-image pipeline, eval mode, on the CPU.
+    cell_px: pixels a latent cell covers; multiple_of_px: sizes are rounded down to it; min_pixels, max_pixels: area beyond which
+    pictures fall apart, None when unknown. layout: name in `modules.weights.layouts`. text_encoders: components in order;
+    optional: those it can do without. defaults: request fields, as A1111 names them ("steps", "cfg_scale", "sampler_name",
+    "scheduler"); variants: by `Match.variant`.
+
+    detect(description) -> Match reads descriptions only. load(plan) -> a diffusers text-to-image pipeline, eval mode, on the CPU.
     """
 
     id: str
     title: str
+    architecture: str
     cell_px: int
     multiple_of_px: int
-    detect: Callable[[ModelFolder], Match]
-    load: Callable[[Path, str], Any]
+    latent_channels: int
+    layout: str
+    detect: Callable[[Description], Match]
+    load: Callable[[LoadPlan], Any]
+    variants: Mapping[str, Variant]
+    text_encoders: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -6,18 +6,19 @@ differs (text width, prediction type) stands in their configs.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from modules.families.family import Family, Match
+from modules.families.family import Description, Family, LoadPlan, Match, Variant
 from modules.weights.model_folder import ModelFolder
 
 PIPELINE = "StableDiffusionPipeline"
 _PARTS = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "text_encoder": "CLIPTextModel"}
 
 
-def detect(folder: ModelFolder) -> Match:
+def detect(folder: Description) -> Match:
     """Yes for a StableDiffusionPipeline folder whose UNet takes and gives the VAE's latent channels."""
+    if not isinstance(folder, ModelFolder):
+        return Match(fits=False, why="it is a single file")
     if folder.pipeline != PIPELINE:
         return Match(fits=False, why=f"its pipeline is {folder.pipeline or 'not named'}, not {PIPELINE}")
     for part, name in _PARTS.items():
@@ -36,14 +37,31 @@ def detect(folder: ModelFolder) -> Match:
     return Match(fits=True, why=f"a {PIPELINE} folder", native_px=int(side) * cell)
 
 
-def load(path: Path, dtype: str) -> Any:
-    """The pipeline from a folder, weights in dtype ("float32", "float16", "bfloat16"), without a safety checker, offline."""
+def load(plan: LoadPlan) -> Any:
+    """The pipeline from a folder, without a safety checker, offline."""
     import torch
     from diffusers import StableDiffusionPipeline
 
     return StableDiffusionPipeline.from_pretrained(
-        path, dtype=getattr(torch, dtype), safety_checker=None, requires_safety_checker=False, use_safetensors=True, local_files_only=True
+        plan.path,
+        dtype=getattr(torch, plan.dtype),
+        safety_checker=None,
+        requires_safety_checker=False,
+        use_safetensors=True,
+        local_files_only=True,
     )
 
 
-STABLE_DIFFUSION = Family(id="sd", title="Stable Diffusion 1.x / 2.x", cell_px=8, multiple_of_px=8, detect=detect, load=load)
+STABLE_DIFFUSION = Family(
+    id="sd",
+    title="Stable Diffusion 1.x / 2.x",
+    architecture="sd1",
+    cell_px=8,
+    multiple_of_px=8,
+    latent_channels=4,
+    layout="sd1",
+    detect=detect,
+    load=load,
+    variants={"": Variant(title="", tasks={"txt2img": PIPELINE})},
+    text_encoders=("text_encoder",),
+)

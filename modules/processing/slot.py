@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from modules.families import FAMILIES, Family
+from modules.families import FAMILIES, Family, LoadPlan
 from modules.faults import ModelFault
 from modules.processing.preview import Previewer
 from modules.prompts.encode import Encoder
@@ -51,7 +51,9 @@ class Slot:
         status(f"Loading the model {checkpoint.model_name}…", model=None)
         family = FAMILIES.get(checkpoint.family)
         try:
-            pipeline = family.load(Path(checkpoint.path), self._dtype)
+            pipeline = family.load(
+                LoadPlan(path=Path(checkpoint.path), dtype=self._dtype, variant=checkpoint.variant, prediction=checkpoint.prediction)
+            )
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
