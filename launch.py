@@ -45,6 +45,9 @@ def main(argv: list[str]) -> int:
     except Fault as fault:
         print(fault.message, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # who read the output has read enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 130
 
@@ -69,7 +72,8 @@ def prepare(flags: Flags, argv: list[str]) -> int:
         return rings.check(PROGRAM, place.python, flags.rest, say=say)
     if not place.current:
         return run_with(place.python, argv)
-    return txt2img(flags) if flags.command == "txt2img" else page(flags)
+    commands = {"txt2img": txt2img, "models": models}
+    return commands.get(flags.command, page)(flags)
 
 
 def run_with(python: Path, argv: list[str]) -> int:
@@ -92,6 +96,13 @@ def doctor(flags: Flags) -> int:
 def txt2img(flags: Flags) -> int:
     """Make pictures without a page."""
     from modules.cli.txt2img import main
+
+    return main(flags, flags.rest)
+
+
+def models(flags: Flags) -> int:
+    """Work on model files without a page."""
+    from modules.cli.models import main
 
     return main(flags, flags.rest)
 

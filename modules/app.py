@@ -6,13 +6,15 @@ Start reading at `build`.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from modules.faults import UnknownJob
 from modules.flags import Flags
 from modules.folders import Folders
-from modules.jobs import Job, Jobs
+from modules.jobs import FILES, LANES, Job, Jobs
 from modules.library import Library
 from modules.processing.resolve import resolve
 from modules.prompts.styles import Styles
@@ -21,6 +23,7 @@ from modules.request import GenerationRequest
 from modules.samplers import SAMPLERS, SCHEDULES, Sampler, Schedule
 from modules.saver import sweep
 from modules.settings import SettingsStore
+from modules.upkeep.plan import plan
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,26 @@ class App:
         resolved = resolve(request, self.settings.current, self.library, self.styles)
         return self.jobs.submit("txt2img", request.to_data(), resolved.to_data(), owner=owner, key=key)
 
-    def start(self, *, url: str = "", required: bool = False) -> bool:
-        """Begin to run the queue; False when another process does. required=True raises SetupFault then.
+    def submit_work(self, kind: str, data: Mapping[str, Any], *, owner: str = "local", key: str | None = None) -> Job:
+        """Check work on model files and queue it beside the pictures. kind, data: see `modules.upkeep.work.KINDS`.
+
+        Raises UnknownName, RequestFault or ModelFault at once when it cannot be carried out. The job's `resolved` has a "title" for
+        people; its result has "files" (paths that were made), "warnings", "notes" and "seconds".
+        """
+        if key is not None:
+            with contextlib.suppress(UnknownJob):
+                return self.jobs.get(key)
+        request, resolved = plan(kind, data, self.folders, self.library)
+        return self.jobs.submit(kind, request, resolved, owner=owner, key=key, lane=FILES)
+
+    def start(self, *, url: str = "", required: bool = False, lanes: Iterable[str] = LANES) -> bool:
+        """Begin to run the queue, or some lanes of it; False when another process does. required=True raises SetupFault then.
 
         Raises UnknownName when --ckpt names no model.
         """
         if self.flags.ckpt:
             self.settings.set({"sd_model_checkpoint": self.library.find_checkpoint(self.flags.ckpt).title})
-        owns = self.jobs.start(url=url, required=required)
+        owns = self.jobs.start(url=url, required=required, lanes=lanes)
         if owns:
             sweep(self.folders)
         return owns

@@ -19,11 +19,12 @@ USAGE = "python launch.py [command] [flags]"
 COMMANDS = {
     "ui": "open the web page (this is also what happens without a command)",
     "txt2img": "make pictures from a prompt and print their paths; --help lists its own flags",
+    "models": "list, download, convert and merge models; --help lists what it can do",
     "doctor": "print a report about this machine and installation for a bug report",
     "test": "install what the tests need and run them all; further words go to pytest",
     "check": "ruff, pyright and the tests about the code's order",
 }
-TAKES_REST = ("txt2img", "test", "check")  # commands that read further words themselves
+TAKES_REST = ("txt2img", "models", "test", "check")  # commands that read further words themselves
 
 
 def _flag(

@@ -81,6 +81,12 @@ def write(resolved: ResolvedRequest, index: int, *, extra: Mapping[str, object] 
         "Size": f"{resolved.width}x{resolved.height}",
         "Model hash": checkpoint.short_hash if settings.get("add_model_hash_to_info", True) else None,
         "Model": checkpoint.model_name if settings.get("add_model_name_to_info", True) else None,
+        "VAE hash": resolved.vae.sha256[:10] if resolved.vae and settings.get("add_vae_hash_to_info", True) else None,
+        "VAE": resolved.vae.name if resolved.vae and settings.get("add_vae_name_to_info", True) else None,
+        "VAE Decoder": "TAESD" if resolved.tiny else None,
+        **{f"Module {n}": part.name for n, (_, part) in enumerate(sorted(resolved.parts.items()), 1)},
+        "Clip skip": skip if (skip := settings.get("CLIP_stop_at_last_layers", 1)) > 1 else None,
+        "Lora hashes": _hashes(resolved) if settings.get("lora_add_hashes_to_infotext", True) else None,
         **(extra or {}),
         "Version": VERSION,
     }
@@ -88,6 +94,12 @@ def write(resolved: ResolvedRequest, index: int, *, extra: Mapping[str, object] 
     negative = resolved.all_negative_prompts[at]
     lines = [resolved.all_prompts[at], *([f"{_NEGATIVE} {negative}"] if negative else []), pairs]
     return "\n".join(lines).strip()
+
+
+def _hashes(resolved: ResolvedRequest) -> str | None:
+    """ "name: 12 digits, name2: 12 digits" of the LoRAs, each once."""
+    rows = {network.name: network.sha256[:12] for network in resolved.networks if network.sha256}
+    return ", ".join(f"{name}: {digest}" for name, digest in rows.items()) or None
 
 
 def quote(value: object) -> str:
@@ -150,10 +162,21 @@ def to_request(parsed: Mapping[str, str]) -> dict[str, Any]:
         sampler = str(values.get("sampler_name", ""))
         if sampler.endswith(suffix) and sampler != suffix:
             values["sampler_name"], values["scheduler"] = sampler.removesuffix(suffix), label
-    model = _model(parsed)
-    if model:
-        values["override_settings"] = {"sd_model_checkpoint": model}
+    settings = _settings(parsed)
+    if settings:
+        values["override_settings"] = settings
     return values
+
+
+def _settings(parsed: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that were in force, as far as the text says: model, VAE, clip skip."""
+    found: dict[str, Any] = {"sd_model_checkpoint": _model(parsed)}
+    found["sd_vae"] = parsed.get("VAE", "")
+    found["sd_vae_decode_method"] = parsed.get("VAE Decoder", "") if parsed.get("VAE Decoder") == "TAESD" else ""
+    skip = parsed.get("Clip skip", "")
+    if skip.isdecimal() and 1 < int(skip) <= 12:
+        found["CLIP_stop_at_last_layers"] = int(skip)
+    return {name: value for name, value in found.items() if value}
 
 
 def _whole(text: str) -> str:

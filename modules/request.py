@@ -94,11 +94,38 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SideFile:
+    """A file that is used beside the checkpoint. name: as A1111 writes it; sha256: of the file."""
+
+    name: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A LoRA that this run applies. te, unet: its weights on text encoders and network; rank: use only so many ranks (None: all).
+
+    sha256: of its tensors, as A1111 writes it into "Lora hashes".
+    """
+
+    name: str
+    path: str
+    sha256: str
+    te: float
+    unet: float
+    rank: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResolvedRequest:
     """Nothing left open: what is needed to make these very pictures, now, after a crash, or on another machine.
 
     all_seeds, all_prompts, all_negative_prompts: one entry a picture, batch_size * n_iter of them, batch by batch.
     width, height: pixels, multiples of 8. settings: the frozen settings of this run, overrides included.
+    vae: used instead of the checkpoint's own; tiny: decodes instead of the VAE; parts: component -> file for what the checkpoint lacks.
+    networks: the LoRAs of the first prompt's tags, in order; the prompts still hold the tags.
+    distilled_cfg_scale: the scale that a guidance-distilled network (Flux dev) takes itself; others pass it over.
     warnings: what was changed or looks wrong; shown beside the result.
     """
 
@@ -120,6 +147,11 @@ class ResolvedRequest:
     save_images: bool
     settings: dict[str, Any]
     overrides: dict[str, Any]
+    vae: SideFile | None = None
+    tiny: SideFile | None = None
+    parts: dict[str, SideFile] = field(default_factory=dict[str, SideFile])
+    networks: tuple[Network, ...] = ()
+    distilled_cfg_scale: float = 3.5
     warnings: tuple[str, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
@@ -137,6 +169,10 @@ class ResolvedRequest:
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in names}
         try:
             values["checkpoint"] = Checkpoint(**data["checkpoint"])
+            for name in ("vae", "tiny"):
+                values[name] = SideFile(**data[name]) if data.get(name) else None
+            values["parts"] = {part: SideFile(**row) for part, row in data.get("parts", {}).items()}
+            values["networks"] = tuple(Network(**row) for row in data.get("networks", ()))
             for name in ("all_prompts", "all_negative_prompts"):
                 if len(values[name]) == 1:
                     values[name] *= len(values["all_seeds"])

@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -53,15 +53,23 @@ class Saver:
         self._began = datetime.now()
 
     def save(
-        self, image: Image.Image, *, resolved: ResolvedRequest, index: int, job: str, kind: str = "sample", saved: bool = True
+        self,
+        image: Image.Image,
+        *,
+        resolved: ResolvedRequest,
+        index: int,
+        job: str,
+        kind: str = "sample",
+        saved: bool = True,
+        extra: Mapping[str, object] | None = None,
     ) -> Picture:
         """Write a picture and say where it is. saved=False keeps it in the job's own folder of the cache.
 
-        index: 0 .. n-1, -1 for a grid. Raises DiskFault; no half-written file is left then.
+        index: 0 .. n-1, -1 for a grid; extra: more keys for the parameters text. Raises DiskFault; no half-written file is left then.
         """
         settings, grid = resolved.settings, kind == "grid"
         size = {"width": image.width, "height": image.height}
-        text = infotext.write(resolved, index)
+        text = infotext.write(resolved, index, extra=extra)
         carried = text if settings["enable_pnginfo"] else ""
         extension = fitting_format(image, settings["grid_format" if grid else "samples_format"], carried)
         data = encode(image, extension, infotext=carried, quality=settings["jpeg_quality"], lossless=settings["webp_lossless"])

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
@@ -28,6 +28,62 @@ class Settings:
     """Every setting with its default. A run sees a frozen copy with its own overrides laid over."""
 
     sd_model_checkpoint: Annotated[str, Knob("Stable Diffusion checkpoint", choices="checkpoints", section="Stable Diffusion")] = ""
+    sd_vae: Annotated[
+        str,
+        Knob(
+            "SD VAE",
+            choices="vaes",
+            section="Stable Diffusion",
+            max_chars=500,
+            help="Automatic takes a VAE file named like the checkpoint, else the checkpoint's own; None always takes its own.",
+        ),
+    ] = "Automatic"
+    sd_vae_decode_method: Annotated[
+        str,
+        Knob(
+            "VAE type for decode",
+            choices=("Full", "TAESD"),
+            infotext="VAE Decoder",
+            section="Stable Diffusion",
+            help="TAESD decodes at once and more roughly, with a file from models/VAE-approx.",
+        ),
+    ] = "Full"
+    CLIP_stop_at_last_layers: Annotated[
+        int,
+        Knob(
+            "Clip skip",
+            1,
+            12,
+            step=1,
+            infotext="Clip skip",
+            section="Stable Diffusion",
+            help="Use the text encoder's output so many layers before its end (Stable Diffusion 1 and 2).",
+        ),
+    ] = 1
+    forge_additional_modules: Annotated[
+        list[str],
+        Knob(
+            "VAE / text encoder",
+            choices="modules",
+            section="Stable Diffusion",
+            help="Files for a checkpoint that lacks its VAE or text encoders. Empty: what fits among the models is taken.",
+        ),
+    ] = field(default_factory=list[str])
+    sd3_enable_t5: Annotated[
+        bool,
+        Knob("Enable T5", section="Stable Diffusion", help="Stable Diffusion 3 files without T5: load it from its own file. Takes 10 GB."),
+    ] = False
+    sd_checkpoints_limit: Annotated[
+        int,
+        Knob(
+            "Maximum number of checkpoints loaded at the same time",
+            1,
+            10,
+            step=1,
+            section="Stable Diffusion",
+            help="One is on the device; the others wait in main memory while there is room, so that changing back takes a moment.",
+        ),
+    ] = 1
     enable_prompt_comments: Annotated[
         bool, Knob("Enable comments", section="Stable Diffusion", help="Leaves out what stands behind # in a line of the prompt.")
     ] = True
@@ -57,6 +113,13 @@ class Settings:
     outdir_txt2img_grids: Annotated[str, Knob("Output directory for txt2img grids", section="Paths for saving")] = "outputs/txt2img-grids"
     add_model_hash_to_info: Annotated[bool, Knob("Add the model's hash to infotext", section="Infotext")] = True
     add_model_name_to_info: Annotated[bool, Knob("Add the model's name to infotext", section="Infotext")] = True
+    add_vae_name_to_info: Annotated[bool, Knob("Add VAE name to infotext", section="Infotext")] = True
+    add_vae_hash_to_info: Annotated[bool, Knob("Add VAE hash to infotext", section="Infotext")] = True
+    lora_add_hashes_to_infotext: Annotated[bool, Knob("Add Lora hashes to infotext", section="Infotext")] = True
+    textual_inversion_add_hashes_to_infotext: Annotated[bool, Knob("Add Textual Inversion hashes to infotext", section="Infotext")] = True
+    extra_networks_default_multiplier: Annotated[
+        float, Knob("Default multiplier for extra networks", 0, 2, step=0.01, section="Extra networks", help="Put in by the cards.")
+    ] = 1.0
     live_previews_enable: Annotated[bool, Knob("Show live previews of the created image", section="Live previews")] = True
     show_progress_every_n_steps: Annotated[
         int, Knob("Live preview every N steps; -1 for none while sampling", -1, 100, step=1, section="Live previews")

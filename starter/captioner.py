@@ -22,23 +22,24 @@ MAX_TOKENS = 40
 def plain_caption(scene: Scene, painter: Painter) -> str:
     """ "a flat apple on a blue background", "a 3d cat next to a dog on a white background"."""
     row = painter.rows[scene.first]
-    name = _noun(scene.first, painter)
+    name = noun(scene.first, painter)
     if scene.kind in ("beside", "above"):
         joined = "next to" if scene.kind == "beside" else "above"
-        name = f"{name} {joined} {words.with_article(_noun(scene.second, painter))}"
+        name = f"{name} {joined} {words.with_article(noun(scene.second, painter))}"
     size = "small " if scene.kind == "small" else ""
     article = "an" if scene.colour[0] in "aeiou" else "a"
     return f"a {size}{row.style} {name} on {article} {scene.colour} background"
 
 
-def _noun(row: int, painter: Painter) -> str:
+def noun(row: int, painter: Painter) -> str:
+    """What a drawing is called in captions."""
     drawing = painter.rows[row]
     return (drawing.names[0] if drawing.names else drawing.label).lower()
 
 
 def tokenizer(folder: Path, painter: Painter) -> BertTokenizer:
     """Whole words of the captions, single letters for everything else. Writes vocab.txt into the folder."""
-    texts = [f"{_noun(i, painter)} {row.style}" for i, row in enumerate(painter.rows)]
+    texts = [f"{noun(i, painter)} {row.style}" for i, row in enumerate(painter.rows)]
     texts.append(f"a an on background small next to above {' '.join(words.COLOURS)}")
     known = dict.fromkeys(w for text in texts for w in re.findall(r"[a-z]+|[0-9]|[^\sa-z0-9]", text) if w not in LETTERS)
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", *LETTERS, *(f"##{c}" for c in LETTERS), *known]

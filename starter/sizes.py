@@ -70,13 +70,13 @@ SIZES = {
         vision_width=160,
         vision_layers=4,
         latents=14_000,
-        vae=Plan(steps=3500, batch=4, learning_rate=6e-4),
-        decoder=Plan(steps=500, batch=4, learning_rate=4e-4),
-        text2image=Plan(steps=7500, batch=12, learning_rate=4e-4, average=0.9985),
+        vae=Plan(steps=3200, batch=4, learning_rate=6e-4),
+        decoder=Plan(steps=250, batch=4, learning_rate=4e-4),
+        text2image=Plan(steps=5200, batch=12, learning_rate=4e-4, average=0.9985),
         captioner=Plan(steps=4000, batch=24, learning_rate=8e-4),
-        scorer=Plan(steps=2500, batch=48, learning_rate=8e-4),
+        scorer=Plan(steps=1800, batch=48, learning_rate=8e-4),
         upscaler=Plan(steps=2000, batch=8, learning_rate=8e-4),
-        controlnet=Plan(steps=3000, batch=16, learning_rate=3e-4),
+        controlnet=Plan(steps=800, batch=16, learning_rate=3e-4),
     ),
     # A few steps of everything, to see that the recipe runs.
     "smoke": Size(

@@ -1,4 +1,4 @@
-"""The words after `txt2img`: every Knob of the request is a flag, the prompt may stand alone.
+"""The words after a command: every Knob of its record is a flag, the most usual fields may stand without one.
 
 Start reading at `read`.
 """
@@ -18,34 +18,38 @@ API_ONLY = ("send_images",)
 USAGE = 'python launch.py txt2img [flags] "a red apple"'
 
 
-def fields() -> dict[str, KnobField]:
-    """Flag -> the request field that it sets."""
-    return {"--" + name.replace("_", "-"): field for name, field in knobs_of(GenerationRequest).items() if name not in API_ONLY}
+def fields(record: type = GenerationRequest) -> dict[str, KnobField]:
+    """Flag -> the field of the record that it sets."""
+    return {"--" + name.replace("_", "-"): field for name, field in knobs_of(record).items() if name not in API_ONLY}
 
 
-def read(words: Sequence[str]) -> dict[str, Any]:
-    """The request's fields as plain data, checked. Raises RequestFault naming the field, or "flag" for an unknown one.
+def read(
+    words: Sequence[str], record: type = GenerationRequest, *, bare: Sequence[str] = ("prompt",), command: str = "txt2img"
+) -> dict[str, Any]:
+    """The record's fields as plain data, checked. Raises RequestFault naming the field, or "flag" for an unknown one.
 
+    bare: the fields that words without a flag are, in order; command: the one whose --help lists the flags.
     "--steps 20", "--steps=20" and "--cfg_scale 5" are understood; a switch may stand alone or as --no-NAME; a list flag may be repeated.
     """
-    known = fields()
-    left = list(words)
+    known = fields(record)
+    left, waiting = list(words), list(bare)
     values: dict[str, Any] = {}
     while left:
         word = left.pop(0)
         name, equals, value = word.partition("=")
         name = name.replace("_", "-")
         if not word.startswith("--"):
-            if "prompt" in values:
-                raise RequestFault("prompt", "was given twice; put it in quotation marks", got=word)
-            values["prompt"] = word
+            free = next((field for field in waiting if field not in values or isinstance(values[field], list)), None)
+            if free is None:
+                raise RequestFault(bare[-1], "was given twice; put it in quotation marks", got=word)
+            _set(values, known["--" + free.replace("_", "-")], word, left)
         elif name.startswith("--no-") and "--" + name[5:] in known and known["--" + name[5:]].kind is bool:
             values[known["--" + name[5:]].name] = False
         elif name in known:
             _set(values, known[name], value if equals else None, left)
         else:
             near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
-            hint = f"did you mean {' or '.join(near)}?" if near else "txt2img --help lists them all"
+            hint = f"did you mean {' or '.join(near)}?" if near else f"{command} --help lists them all"
             raise RequestFault("flag", f"there is no {name}; {hint}")
     return values
 
@@ -82,10 +86,16 @@ def help_text() -> str:
         "The flags of `python launch.py --help` hold too.",
         "",
     ]
-    for flag, field in fields().items():
+    return "\n".join([*lines, *flag_lines(GenerationRequest), ""])
+
+
+def flag_lines(record: type) -> list[str]:
+    """A line of help for each flag of a record."""
+    lines: list[str] = []
+    for flag, field in fields(record).items():
         low, high = field.knob.low, field.knob.high
         bounds = f" {low} to {high}." if low is not None and high is not None and field.name != "seed" else ""
         shown = str(field.default).lower() if field.kind is bool else field.default
         default = "" if field.default in (None, "", [], {}) else f" Default: {shown}."
         lines.append(f"  {flag:<20} {field.knob.label}.{bounds} {field.knob.help}{default}".rstrip())
-    return "\n".join([*lines, ""])
+    return lines

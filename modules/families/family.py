@@ -38,12 +38,23 @@ class Match:
 class Variant:
     """One kind of model within a family. defaults: request fields that differ from the family's ("steps", "cfg_scale", ...).
 
-    tasks: task -> diffusers pipeline class name; tasks are "txt2img", "img2img", "inpaint".
+    tasks: task -> diffusers pipeline class name; tasks are "txt2img", "img2img", "inpaint". Whatever has the class of "txt2img"
+    is what `Family.load` gives. config: name of its folder in modules/families/configs (`modules.families.shipped`).
+    native_px: side of its training pictures. min_pixels, max_pixels: instead of the family's.
+    guidance: how it is steered: "cfg" (two passes), "distilled" (one pass, the scale is an input of the model), "none" (one pass).
+    prompt_tokens: longest prompt for the T5 encoder. note: a sentence for people who choose it.
     """
 
     title: str
     tasks: Mapping[str, str]
+    config: str = ""
+    native_px: int = 512
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    guidance: str = "cfg"
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    prompt_tokens: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +76,14 @@ class Family:
     """id: "sd15"; title: for people; architecture: what LoRA, embeddings and ControlNets must match ("sd1", "sd2", "sdxl", "sd3", "flux").
 
     cell_px: pixels a latent cell covers; multiple_of_px: sizes are rounded down to it; min_pixels, max_pixels: area beyond which
-    pictures fall apart, None when unknown. layout: name in `modules.weights.layouts`. text_encoders: components in order;
-    optional: those it can do without. defaults: request fields, as A1111 names them ("steps", "cfg_scale", "sampler_name",
-    "scheduler"); variants: by `Match.variant`.
+    pictures fall apart, None when unknown. layout: name in `modules.weights.layouts`. text_encoders: components in order, with
+    their kind in encoder_kinds: "clip_l", "clip_h", "clip_g", "t5" ("clip_*": chunks of 77 with weights; "t5": one long text).
+    optional: those it can do without, with optional_note as the quality note. denoiser: "unet" or "transformer".
+    prediction: what it predicts unless a description says otherwise. lora_dialects: names in use for it, for people.
+    defaults: request fields, as A1111 names them ("steps", "cfg_scale", "sampler_name", "scheduler"); variants: by `Match.variant`.
 
-    detect(description) -> Match reads descriptions only. load(plan) -> a diffusers text-to-image pipeline, eval mode, on the CPU.
+    detect(description) -> Match reads descriptions only. load(plan) -> a diffusers pipeline of the class `Variant.tasks["txt2img"]`
+    names, eval mode, on the CPU.
     """
 
     id: str
@@ -83,7 +97,25 @@ class Family:
     load: Callable[[LoadPlan], Any]
     variants: Mapping[str, Variant]
     text_encoders: tuple[str, ...]
+    encoder_kinds: tuple[str, ...] = ()
+    denoiser: str = "unet"
+    prediction: str = "epsilon"
     optional: tuple[str, ...] = ()
+    optional_note: str = ""
+    lora_dialects: tuple[str, ...] = ()
     min_pixels: int | None = None
     max_pixels: int | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def variant(self, name: str) -> Variant:
+        """The variant of that name; the first one when the name is of another version of this program."""
+        return self.variants.get(name) or next(iter(self.variants.values()))
+
+    def defaults_of(self, name: str) -> dict[str, Any]:
+        """Request fields this variant likes best, the family's where it has none of its own."""
+        return {**self.defaults, **self.variant(name).defaults}
+
+    def pixels_of(self, name: str) -> tuple[int | None, int | None]:
+        """(fewest, most) pixels of a picture of this variant; None where no limit is known."""
+        variant = self.variant(name)
+        return variant.min_pixels or self.min_pixels, variant.max_pixels or self.max_pixels

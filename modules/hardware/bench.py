@@ -70,6 +70,10 @@ class Bench:
             pipeline.vae.to(dtype=getattr(torch, self.vae_dtype))
         policies.POLICIES.get(self.policy).apply(pipeline, self.device.torch_name)
 
+    def lift(self, pipeline: Any) -> None:
+        """Take a placed pipeline back to main memory; `place` puts it on the device again."""
+        policies.lift(pipeline)
+
     def step_down(self) -> bool:
         """Take the next, more careful policy; False when there is none."""
         following = policies.after(self.policy, self.device.kind)

@@ -43,6 +43,12 @@ def _lowvram(pipeline: Any, torch_name: str) -> None:
     _spare_vae(pipeline)
 
 
+def lift(pipeline: Any) -> None:
+    """Undo a policy: offloading hooks off, every part back in main memory. Decoding in tiles stays as it is."""
+    pipeline.remove_all_hooks()
+    pipeline.to("cpu")
+
+
 def _spare_vae(pipeline: Any) -> None:
     """Decode one picture at a time, and a large one in tiles: the peak of a run is in the decoder."""
     pipeline.vae.enable_slicing()

@@ -4,7 +4,7 @@ Knows how long work is kept, run, cancelled, retried and reported; knows nothing
 worker process knows that) nor about pages or HTTP. Start reading at `Jobs`.
 """
 
-from modules.jobs.records import FINISHED, STATES, Event, Job, Live
+from modules.jobs.records import DEVICE, FILES, FINISHED, LANES, STATES, Event, Job, Live
 from modules.jobs.service import Jobs
 
-__all__ = ["FINISHED", "STATES", "Event", "Job", "Jobs", "Live"]
+__all__ = ["DEVICE", "FILES", "FINISHED", "LANES", "STATES", "Event", "Job", "Jobs", "Live"]

@@ -10,11 +10,14 @@ from typing import Any
 
 STATES = ("queued", "running", "done", "failed", "canceled", "parked")
 FINISHED = frozenset({"done", "failed", "canceled", "parked"})
+DEVICE, FILES = LANES = ("device", "files")  # pictures, on the device; work on model files, beside them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """A row of the store. number: order of arrival; key: the submitter's idempotency key; times: seconds since 1970.
+
+    lane: which worker runs it, one of LANES; jobs of different lanes run side by side.
 
     request: as asked; resolved: nothing left open; result: `Result.to_data()`; fault: `Fault.data()`.
     """
@@ -34,6 +37,7 @@ class Job:
     finished_s: float | None
     result: dict[str, Any] | None
     fault: dict[str, Any] | None
+    lane: str = DEVICE
 
     @property
     def finished(self) -> bool:

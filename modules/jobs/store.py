@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from modules.faults import SetupFault, UnknownJob
-from modules.jobs.records import FINISHED, Event, Job, new_id
+from modules.jobs.records import DEVICE, FINISHED, Event, Job, new_id
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_ATTEMPTS = 2
 KEEP_FINISHED = 5000
 _SCHEMA = """
 CREATE TABLE jobs (
   number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, key TEXT UNIQUE, kind TEXT NOT NULL, state TEXT NOT NULL,
   owner TEXT NOT NULL, priority INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, request TEXT NOT NULL, resolved TEXT NOT NULL,
-  created_s REAL NOT NULL, started_s REAL, finished_s REAL, result TEXT, fault TEXT, cancel TEXT);
+  created_s REAL NOT NULL, started_s REAL, finished_s REAL, result TEXT, fault TEXT, cancel TEXT,
+  lane TEXT NOT NULL DEFAULT 'device');
 CREATE INDEX jobs_queue ON jobs (state, priority DESC, number);
 CREATE INDEX jobs_finished ON jobs (finished_s);
 CREATE TABLE events (
@@ -33,7 +34,11 @@ CREATE TABLE events (
 ) WITHOUT ROWID;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-_COLUMNS = "number, id, key, kind, state, owner, priority, attempts, request, resolved, created_s, started_s, finished_s, result, fault"
+_LANE_COLUMN = "ALTER TABLE jobs ADD COLUMN lane TEXT NOT NULL DEFAULT 'device'"  # format 1 knew one lane only
+_COLUMNS = (
+    "number, id, key, kind, state, owner, priority, attempts, request, resolved, created_s, started_s, finished_s, result, fault, lane"
+)
+_WAITING = "FROM jobs WHERE state='queued' AND lane=? ORDER BY priority DESC, number"
 
 
 class JobStore:
@@ -64,7 +69,9 @@ class JobStore:
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            elif version == 1:
+                db.execute(_LANE_COLUMN)
+            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     @contextmanager
     def _change(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
@@ -84,16 +91,25 @@ class JobStore:
             return self._db.execute(sql, tuple(values)).fetchall()
 
     def submit(
-        self, kind: str, request: dict[str, Any], resolved: dict[str, Any], *, owner: str, key: str | None, priority: int
+        self,
+        kind: str,
+        request: dict[str, Any],
+        resolved: dict[str, Any],
+        *,
+        owner: str,
+        key: str | None,
+        priority: int,
+        lane: str = DEVICE,
     ) -> tuple[Job, bool]:
         """Add a queued job; with a key seen before, the job of that key. Returns (job, it is new)."""
         with self._change() as db:
             if key is not None and (row := db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE key=?", (key,)).fetchone()):
                 return _job(row), False
             job_id, now = new_id(), time.time()
-            values = (job_id, key, kind, "queued", owner, priority, json.dumps(request), json.dumps(resolved), now)
+            values = (job_id, key, kind, "queued", owner, priority, json.dumps(request), json.dumps(resolved), now, lane)
             db.execute(
-                "INSERT INTO jobs (id, key, kind, state, owner, priority, request, resolved, created_s) VALUES (?,?,?,?,?,?,?,?,?)", values
+                "INSERT INTO jobs (id, key, kind, state, owner, priority, request, resolved, created_s, lane) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                values,
             )
             _add_event(db, job_id, "state", {"state": "queued"})
             return _job(db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id=?", (job_id,)).fetchone()), True
@@ -105,28 +121,30 @@ class JobStore:
             raise UnknownJob(f"There is no job {id_or_key[:80]!r}.", id=id_or_key[:80])
         return _job(rows[0])
 
-    def list(self, *, states: Iterable[str] | None = None, owner: str | None = None, limit: int = 100) -> list[Job]:
-        """Running and queued jobs in run order, then finished ones, newest first."""
+    def list(
+        self, *, states: Iterable[str] | None = None, owner: str | None = None, lane: str | None = None, limit: int = 100
+    ) -> list[Job]:
+        """Running and queued jobs in run order, then finished ones, newest first; of one lane or of all."""
         wanted = tuple(states) if states is not None else ("running", "queued", *sorted(FINISHED))
         marks = ",".join("?" * len(wanted))
         sql = (
-            f"SELECT {_COLUMNS} FROM jobs WHERE state IN ({marks}) AND (? IS NULL OR owner=?) ORDER BY "
+            f"SELECT {_COLUMNS} FROM jobs WHERE state IN ({marks}) AND (? IS NULL OR owner=?) AND (? IS NULL OR lane=?) ORDER BY "
             "CASE state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END, "
             "CASE WHEN state='queued' THEN -priority END, CASE WHEN state IN ('queued','running') THEN number ELSE -number END LIMIT ?"
         )
-        return [_job(row) for row in self._rows(sql, (*wanted, owner, owner, limit))]
+        return [_job(row) for row in self._rows(sql, (*wanted, owner, owner, lane, lane, limit))]
 
-    def count(self, state: str) -> int:
-        return int(self._rows("SELECT COUNT(*) FROM jobs WHERE state=?", (state,))[0][0])
+    def count(self, state: str, lane: str = DEVICE) -> int:
+        return int(self._rows("SELECT COUNT(*) FROM jobs WHERE state=? AND lane=?", (state, lane))[0][0])
 
-    def queue_ids(self) -> list[str]:
-        """Ids of the queued jobs in run order."""
-        return [row[0] for row in self._rows("SELECT id FROM jobs WHERE state='queued' ORDER BY priority DESC, number")]
+    def queue_ids(self, lane: str = DEVICE) -> list[str]:
+        """Ids of a lane's queued jobs in run order."""
+        return [row[0] for row in self._rows(f"SELECT id {_WAITING}", (lane,))]
 
-    def claim(self) -> Job | None:
-        """The next queued job, now running, with one more attempt on its count; None when there is none."""
+    def claim(self, lane: str = DEVICE) -> Job | None:
+        """The lane's next queued job, now running, with one more attempt on its count; None when there is none."""
         with self._change(durable=False) as db:
-            row = db.execute("SELECT id FROM jobs WHERE state='queued' ORDER BY priority DESC, number LIMIT 1").fetchone()
+            row = db.execute(f"SELECT id {_WAITING} LIMIT 1", (lane,)).fetchone()
             if row is None:
                 return None
             db.execute("UPDATE jobs SET state='running', attempts=attempts+1, started_s=?, cancel=NULL WHERE id=?", (time.time(), row[0]))

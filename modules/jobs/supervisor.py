@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from modules.faults import WorkerDied
-from modules.jobs.records import Job, Live
+from modules.jobs.records import DEVICE, Job, Live
 from modules.jobs.store import JobStore
 from modules.jobs.wire import Wire
 
@@ -31,13 +31,20 @@ LOG_LIMIT_BYTES = 10_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPlan:
-    """How to start a worker. runner: "module:function"; folders, flags: plain data; program: the working directory."""
+    """How to start a worker. runner: "module:function"; folders, flags: plain data; program: the working directory.
+
+    lane: whose jobs it runs; idle_s: seconds without work after which it ends, to be started again for the next job; None: it stays.
+    hint: what a person may try when it dies under a job.
+    """
 
     runner: str
     folders: dict[str, Any]
     flags: dict[str, Any]
     program: Path
     log: Path
+    lane: str = DEVICE
+    idle_s: float | None = None
+    hint: str = "try a smaller size or batch"
 
 
 @dataclass
@@ -68,8 +75,11 @@ class Slot:
         self._run: _Run | None = None
         self._ready = False
         self._deaths = 0
+        self._idle_since = time.monotonic()
         self.status: dict[str, Any] = {"state": "starting", "pid": None, "device": {}, "model": None, "memory": {}, "message": "Starting…"}
-        self._thread = threading.Thread(target=self.run, name=f"slot-{index}", daemon=True)
+        if plan.idle_s is not None:
+            self.status |= {"state": "resting", "message": ""}
+        self._thread = threading.Thread(target=self.run, name=f"slot-{plan.lane}-{index}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -105,13 +115,19 @@ class Slot:
     def run(self) -> None:
         """The slot's thread."""
         while not self._stopping.is_set():
-            if self._process is None:
+            if self._process is None and self._wanted():
                 self._spawn()
             if self._ready and self._run is None and self._store.fact("paused") != "1":
                 self._begin_next()
             self._take_message(timeout_s=0.5 if self._run else 1.0)
             self._watch_over()
         self._end_worker()
+
+    def _wanted(self) -> bool:
+        """Is there a reason for a worker to live?"""
+        if self._plan.idle_s is None:
+            return True
+        return self._store.fact("paused") != "1" and self._store.count("queued", self._plan.lane) > 0
 
     def _spawn(self) -> None:
         if self._deaths:
@@ -143,14 +159,24 @@ class Slot:
         self._inbox.put((life, {"say": "gone"}))
 
     def _begin_next(self) -> None:
-        job = self._store.claim()
+        job = self._store.claim(self._plan.lane)
         if job is None:
+            self._rest()
             return
         made = [e.data for e in self._store.events(job.id) if e.type == "picture"] if job.attempts > 1 else []
         self._run = _Run(job=job, live=Live(job=job.id, text=self.status["message"]))
         self.status |= {"state": "busy"}
         self.tell({"do": "job", "job": {"id": job.id, "kind": job.kind, "resolved": job.resolved, "attempts": job.attempts, "made": made}})
         self._changed(job.id)
+
+    def _rest(self) -> None:
+        """End a worker that has had nothing to do for long enough."""
+        if self._plan.idle_s is None or self._process is None or time.monotonic() - self._idle_since < self._plan.idle_s:
+            return
+        self._life += 1  # whatever it still says is no longer listened to
+        self._ready = False
+        self._end_process(patience_s=1.0)
+        self.status |= {"state": "resting", "pid": None, "message": ""}
 
     def _take_message(self, timeout_s: float) -> None:
         try:
@@ -167,6 +193,7 @@ class Slot:
                 self._set_live(text=message["message"])
             case "idle":
                 self._ready = True
+                self._idle_since = time.monotonic()
                 self.status |= {"state": "idle", "memory": message["memory"]}
             case "gone":
                 self._worker_gone()
@@ -236,7 +263,7 @@ class Slot:
         if run is not None:
             fault = WorkerDied(
                 f"The worker process ended while it ran this job (exit {code}). See {self._plan.log.name}; if it happens again, "
-                "try a smaller size or batch.",
+                f"{self._plan.hint}.",
                 exit_code=code,
             )
             self._store.requeue(run.job.id, fault=fault.data())
@@ -250,14 +277,20 @@ class Slot:
         run, self._run = self._run, None
         if run is not None:
             self._store.requeue(run.job.id, fault=None, counts=False)
-        self.tell({"do": "quit"})
-        if self._process is not None:
-            try:
-                self._process.wait(0.3 if run is None else 0.01)
-            except subprocess.TimeoutExpired:
-                self._kill()
-                self._process.wait()
+        self._end_process(patience_s=0.3 if run is None else 0.01)
         self.status |= {"state": "off", "pid": None, "message": ""}
+
+    def _end_process(self, patience_s: float) -> None:
+        """Ask the worker to quit; end it when it does not in time."""
+        self.tell({"do": "quit"})
+        process, self._process, self._wire = self._process, None, None
+        if process is None:
+            return
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _open_log(path: Path) -> IO[bytes]:

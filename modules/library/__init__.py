@@ -1,8 +1,9 @@
-"""The library: which models there are. Scans in the background and remembers hashes in SQLite.
+"""The library: which models there are, of every kind. An index in SQLite, filled in the background.
 
-Knows files and their descriptions; knows nothing about loading them. Start reading at `Library.refresh`.
+Knows files, their descriptions, digests, previews and notes; knows nothing about loading them. Start reading at `Library`.
 """
 
 from modules.library.library import Library
+from modules.library.rows import LISTS, REFUSED, ModelRow
 
-__all__ = ["Library"]
+__all__ = ["LISTS", "REFUSED", "Library", "ModelRow"]

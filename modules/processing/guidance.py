@@ -15,36 +15,53 @@ import torch
 from diffusers.hooks import HookRegistry, ModelHook
 
 NAME = "darkroom_and"
+# By these names a network takes the text and the pooled text; everything else a further part shares with the prompt.
+TEXT = ("encoder_hidden_states",)
+POOLED = ("text_embeds", "pooled_projections")
+Part = tuple[torch.Tensor, torch.Tensor | None]
 
 
 class _Compose(ModelHook):
-    """extra(): the tensors (B, tokens, width) of the second and later parts at the present step."""
+    """extra(): (text (B, tokens, width), pooled text (B, width) or None) of the second and later parts at the present step."""
 
     _is_stateful = False
 
-    def __init__(self, weights: list[float], extra: Callable[[], list[torch.Tensor]]) -> None:
+    def __init__(self, weights: list[float], extra: Callable[[], list[Part]]) -> None:
         super().__init__()
         self._weights = weights
         self._extra = extra
 
     def pre_forward(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """args[0]: noisy latents (2B, C, h, w), negative half first. The rows of the further parts are put behind."""
-        sample, timestep, *rest = args
+        """Everything that has 2B rows, negative half first, gets the rows of the further parts behind."""
         more = self._extra()
-        half = sample.chunk(2)[1]
-        text = kwargs["encoder_hidden_states"]
-        kwargs["encoder_hidden_states"] = torch.cat([text, *(part.to(text.dtype) for part in more)])
-        return (torch.cat([sample, *[half] * len(more)]), timestep, *rest), kwargs
+        rows = len(kwargs["encoder_hidden_states"])
+        longer = [self._longer("", value, rows, more) for value in args]
+        return tuple(longer), {name: self._longer(name, value, rows, more) for name, value in kwargs.items()}
+
+    def _longer(self, name: str, value: Any, rows: int, more: list[Part]) -> Any:
+        if isinstance(value, dict):
+            return {key: self._longer(key, inner, rows, more) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self._longer(name, inner, rows, more) for inner in value)
+        if not isinstance(value, torch.Tensor) or value.ndim == 0 or len(value) != rows:
+            return value
+        if name in TEXT:
+            behind = [text for text, _ in more]
+        elif name in POOLED:
+            behind = [pooled for _, pooled in more if pooled is not None]
+        else:
+            behind = [value.chunk(2)[1]] * len(more)
+        return torch.cat([value, *(part.to(value.dtype) for part in behind)])
 
     def post_forward(self, module: torch.nn.Module, output: Any) -> Any:
-        """The prediction for [negative, all parts together], (2B, C, h, w)."""
+        """The prediction for [negative, all parts together], 2B rows."""
         negative, *parts = output[0].chunk(len(self._weights) + 1)
         together = negative + sum(w * (part - negative) for w, part in zip(self._weights, parts, strict=True))
         return (torch.cat([negative, together]), *output[1:])
 
 
 @contextmanager
-def composed(network: torch.nn.Module, weights: list[float], extra: Callable[[], list[torch.Tensor]]) -> Iterator[None]:
+def composed(network: torch.nn.Module, weights: list[float], extra: Callable[[], list[Part]]) -> Iterator[None]:
     """Inside, the network answers for all AND parts. One part of weight 1 leaves it as it is. Taken away again at the end."""
     if weights == [1.0]:
         yield

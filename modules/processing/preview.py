@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from modules.pixels.grid import image_grid
+from modules.processing.latent import to_latent, to_pixels
 
 FIT_CELLS = 12
 FIT_REPEAT = 4
@@ -36,30 +37,28 @@ class Previewer:
         return buffer.getvalue()
 
     def _decode(self, clean: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
-            decoded = self._vae.decode(clean.to(self._vae.dtype) / self._vae.config.scaling_factor, return_dict=False)[0]
-        return (decoded.float().cpu() / 2 + 0.5).clamp(0, 1)
+        pixels, _ = to_pixels(self._vae, clean)
+        return (pixels.float().cpu() / 2 + 0.5).nan_to_num().clamp(0, 1)
 
     def _approximate(self, clean: torch.Tensor) -> torch.Tensor:
         if self._mix is None:
-            self._mix = fit_mix(self._vae, self._cell_px)
+            self._mix = fit_mix(self._vae, self._cell_px, clean.device)
         latent = clean.float().cpu()
         mixed = torch.einsum("bchw,cd->bdhw", latent, self._mix[:-1]) + self._mix[-1].view(1, 3, 1, 1)
         return mixed.clamp(0, 1)
 
 
-def fit_mix(vae: Any, cell_px: int) -> torch.Tensor:
+def fit_mix(vae: Any, cell_px: int, device: torch.device | str = "cpu") -> torch.Tensor:
     """Least-squares mix (C + 1, 3) from scaled latent channels (and a constant) to RGB in [0, 1].
 
-    Fitted on one picture of random flat patches, each several cells wide, encoded by this VAE.
+    Fitted on one picture of random flat patches, each several cells wide, encoded by this VAE. device: where the VAE runs, which is
+    not where its weights lie while a memory policy keeps them away.
     """
     generator = torch.Generator("cpu").manual_seed(0)
     colours = torch.rand((1, 3, FIT_CELLS, FIT_CELLS), generator=generator)
     cells = colours.repeat_interleave(FIT_REPEAT, 2).repeat_interleave(FIT_REPEAT, 3)
     pixels = cells.repeat_interleave(cell_px, 2).repeat_interleave(cell_px, 3)
-    with torch.inference_mode():
-        encoded = vae.encode((pixels * 2 - 1).to(device=vae.device, dtype=vae.dtype)).latent_dist.mode() * vae.config.scaling_factor
-    latent = encoded.float().cpu()[0].flatten(1).T
+    latent = to_latent(vae, pixels.to(device))[0].flatten(1).T
     target = cells[0].flatten(1).T
     known = torch.cat([latent, torch.ones(len(latent), 1)], dim=1)
     return torch.linalg.lstsq(known, target).solution

@@ -27,7 +27,7 @@ from modules.settings import SettingsStore
 
 @dataclass(kw_only=True)
 class _Job:
-    """One run. made: pictures that an earlier attempt finished, by index."""
+    """One run. made: pictures that an earlier attempt finished, by index; learnt: embeddings that took part, with their sha256."""
 
     id: str
     resolved: ResolvedRequest
@@ -36,6 +36,7 @@ class _Job:
     pictures: list[Picture] = field(default_factory=list[Picture])
     images: list[Image.Image] = field(default_factory=list[Image.Image])
     warnings: list[str] = field(default_factory=list[str])
+    learnt: dict[str, str] = field(default_factory=dict[str, str])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     last_preview: float = 0.0
 
@@ -48,7 +49,7 @@ class PictureRunner:
         self._flags = flags
         self._saver = Saver(folders)
         self._bench = Bench.choose(flags, device_index, folders.cache / "hardware.json")
-        self._slot = Slot(self._bench.place, self._bench.dtype)
+        self._slot = Slot(self._bench.place, self._bench.lift, self._bench.dtype, lambda: self._bench.memory()["ram"]["free"])
 
     def device(self) -> dict[str, Any]:
         return self._bench.to_data()
@@ -97,6 +98,10 @@ class PictureRunner:
                 self._keep_made(run, run.made[i])
             return
         batch = self._make(run, batch_no)
+        for warning in batch.warnings:
+            if warning not in run.warnings:
+                self._warn(run, warning)
+        run.learnt |= batch.learnt
         for name, spent in batch.seconds.items():
             run.seconds[name] = run.seconds.get(name, 0.0) + spent
         for index, image in zip(indices, batch.images, strict=True):
@@ -109,7 +114,13 @@ class PictureRunner:
         """The batch, under the next, more careful memory policy when memory runs out."""
         while True:
             try:
-                model = self._slot.take(run.resolved.checkpoint, run.control.status)
+                model = self._slot.take(
+                    run.resolved.checkpoint,
+                    run.control.status,
+                    parts=_paths(run.resolved),
+                    keep=run.resolved.settings.get("sd_checkpoints_limit", 1),
+                )
+                self._dress(run, model)
                 return make_batch(model, run.resolved, batch_no, self._hooks(run, model, batch_no))
             except (torch.OutOfMemoryError, MemoryError) as error:
                 reason = str(error).splitlines()[0] if str(error) else "out of memory"
@@ -124,6 +135,18 @@ class PictureRunner:
                     f"There is not enough memory for {size} ({reason}), even with {self._bench.policy}. Make it smaller or fewer at once."
                 )
             self._warn(run, f"Memory ran out; the picture was made with the memory policy {self._bench.policy}.")
+
+    def _dress(self, run: _Job, model: LoadedModel) -> None:
+        """Put on the LoRAs of this run and take off all others; let the encoder know the embeddings."""
+        applied = model.networks.set(run.resolved.networks)
+        if applied.text_changed:
+            model.encoder.forget()
+        for report in applied.reports:
+            run.control.event("log", {"text": f"LoRA {report.name}: {report.coverage}"})
+            if report.warning and report.warning not in run.warnings:
+                self._warn(run, report.warning)
+        files = [p for base in self._folders.model_folders("embeddings") if base.is_dir() for p in sorted(base.rglob("*.safetensors"))]
+        model.words.offer(model.encoder, files, applied.words)
 
     def _hooks(self, run: _Job, model: LoadedModel, batch_no: int) -> StepHooks:
         control, total = run.control, run.resolved.n_iter
@@ -147,11 +170,24 @@ class PictureRunner:
         settings = run.resolved.settings
         saved = run.resolved.save_images and settings["samples_save"] and (not partial or settings["save_incomplete_images"])
         picture = self._saver.save(
-            image, resolved=run.resolved, index=index, job=run.id, kind="partial" if partial else "sample", saved=saved
+            image,
+            resolved=run.resolved,
+            index=index,
+            job=run.id,
+            kind="partial" if partial else "sample",
+            saved=saved,
+            extra=self._extra(run),
         )
         run.pictures.append(picture)
         run.images.append(image)
         run.control.event("picture", picture.to_data())
+
+    @staticmethod
+    def _extra(run: _Job) -> dict[str, object]:
+        """What only the run itself knows, for the parameters text."""
+        if not run.learnt or not run.resolved.settings.get("textual_inversion_add_hashes_to_infotext", True):
+            return {}
+        return {"TI hashes": ", ".join(f"{name}: {digest[:12]}" for name, digest in run.learnt.items())}
 
     def _keep_made(self, run: _Job, picture: Picture) -> None:
         run.pictures.append(picture)
@@ -166,10 +202,18 @@ class PictureRunner:
         if not run.images or (len(run.images) == 1 and settings["grid_only_if_multiple"]):
             return
         grid = image_grid(run.images, rows=settings["n_rows"], batch_size=run.resolved.batch_size)
-        picture = self._saver.save(grid, resolved=run.resolved, index=-1, job=run.id, kind="grid", saved=settings["grid_save"])
+        picture = self._saver.save(
+            grid, resolved=run.resolved, index=-1, job=run.id, kind="grid", saved=settings["grid_save"], extra=self._extra(run)
+        )
         if settings["return_grid"]:
             run.pictures.insert(0, picture)
         run.control.event("picture", picture.to_data())
+
+
+def _paths(resolved: ResolvedRequest) -> dict[str, Path]:
+    """component -> file, for what does not come from the checkpoint itself."""
+    parts = {part: Path(file.path) for part, file in resolved.parts.items()}
+    return parts | ({"vae": Path(resolved.vae.path)} if resolved.vae else {})
 
 
 def build(folders: Folders, flags: dict[str, Any], device_index: int) -> PictureRunner:

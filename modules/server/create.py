@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from modules import __version__
-from modules.server import errors, generate, internal, lists, memory, options, picture_info, progress
+from modules.server import errors, generate, internal, lists, memory, model_lists, models, options, picture_info, progress
 from modules.server.access import Access
 from modules.server.generate import Closing
 from modules.server.guard import Guard
@@ -48,6 +48,8 @@ def create(app: App) -> FastAPI:
         progress.routes(app, lane),
         options.routes(app),
         lists.routes(app),
+        model_lists.routes(app),
+        models.routes(app),
         picture_info.routes(),
         memory.routes(app),
         internal.routes(app, lane),

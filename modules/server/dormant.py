@@ -53,7 +53,7 @@ def is_idle(name: str, value: Any) -> bool:
     """
     known = fixed()
     if name not in known:
-        return value is None and name not in knobs_of(Settings)
+        return value is None
     if value is None or (value == known[name] and isinstance(value, bool) == isinstance(known[name], bool)):
         return True
     raise RequestFault(name, "this version cannot change it yet", got=value, allowed=[known[name]])

@@ -92,7 +92,7 @@ def _summary(app: App, job: Job) -> dict[str, Any]:
         "number": job.number,
         "kind": job.kind,
         "state": job.state,
-        "prompt": str(job.request.get("prompt", ""))[:PROMPT_SHOWN_CHARS],
+        "prompt": str(job.request.get("prompt") or job.resolved.get("title", ""))[:PROMPT_SHOWN_CHARS],
         "owner": job.owner,
         "created_s": job.created_s,
         "progress": live.fraction if live else float(job.state == "done"),

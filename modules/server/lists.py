@@ -1,6 +1,6 @@
-"""The lists that clients fill their menus with: samplers, schedulers, models, styles; and refreshing the models.
+"""The lists that clients fill their menus with: samplers, schedulers, styles. Models have a file of their own.
 
-Knows A1111's row shapes; the registries and the library know the rows. Start reading at `routes`.
+Knows A1111's row shapes; the registries know the rows. Start reading at `routes`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from modules.app import App
@@ -30,19 +30,6 @@ class SchedulerItem(BaseModel):
     aliases: list[str] | None
     default_rho: float
     need_inner_model: bool
-
-
-class ModelItem(BaseModel):
-    """A checkpoint. title is what sd_model_checkpoint holds; hash: first ten characters of sha256, null until it is known."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-    title: str
-    model_name: str
-    hash: str | None
-    sha256: str | None
-    filename: str
-    config: str | None
 
 
 class StyleItem(BaseModel):
@@ -75,19 +62,6 @@ def routes(app: App) -> APIRouter:
             )
             for _, row in app.schedules
         ]
-
-    @router.get("/sdapi/v1/sd-models")
-    def sd_models() -> list[ModelItem]:
-        """The checkpoints that were found."""
-        return [
-            ModelItem(title=row.title, model_name=row.model_name, hash=row.short_hash, sha256=row.sha256, filename=row.path, config=None)
-            for row in app.library.checkpoints()
-        ]
-
-    @router.post("/sdapi/v1/refresh-checkpoints")
-    def refresh_checkpoints() -> None:
-        """Look for checkpoints again."""
-        app.library.refresh()
 
     @router.get("/sdapi/v1/prompt-styles")
     def prompt_styles() -> list[StyleItem]:

@@ -66,17 +66,17 @@ def routes(app: App, lane: Lane) -> APIRouter:
     @router.get("/internal/pending-tasks")
     async def pending_tasks() -> dict[str, Any]:
         """The tasks that wait, by task id where one was given."""
-        waiting = await lane.run(app.jobs.list, states=("queued",), limit=10_000)
+        waiting = await lane.run(app.jobs.list, states=("queued",), lane="device", limit=10_000)
         return {"size": len(waiting), "tasks": [job.key or job.id for job in waiting]}
 
     return router
 
 
 def current(app: App) -> Job | None:
-    """The job that a person would say is being made: the running one, or the next while nothing runs yet."""
-    found = app.jobs.list(states=("running",), limit=1)
+    """The job of pictures that a person would say is being made: the running one, or the next while nothing runs yet."""
+    found = app.jobs.list(states=("running",), lane="device", limit=1)
     if not found and not app.jobs.paused:
-        found = app.jobs.list(states=("queued",), limit=1)
+        found = app.jobs.list(states=("queued",), lane="device", limit=1)
     return found[0] if found else None
 
 

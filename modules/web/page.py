@@ -18,15 +18,17 @@ from modules.folders import PROGRAM
 from modules.web import fragments
 from modules.web.controls import Controls
 from modules.web.events import BROWSER, THEN, js
-from modules.web.quicksettings import QuickSettings
+from modules.web.quicksettings import FOLLOWING, QuickSettings
 from modules.web.serving import OnlyUploads, serve_folders
+from modules.web.tabs.models import Models
 from modules.web.tabs.png_info import PngInfo
 from modules.web.tabs.txt2img import Txt2Img
 from modules.web.theme import theme
 from modules.web.ui_config import FILE, UiConfig
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("core.js", "form.js", "jobs.js", "gallery.js", "lightbox.js", "queue.js", "files.js", "keys.js")
+SCRIPTS = ("core.js", "form.js", "jobs.js", "gallery.js", "lightbox.js", "queue.js", "files.js", "keys.js",
+           "models.js", "model.js", "works.js", "tiles.js")  # fmt: skip
 SESSIONS = 100  # Gradio keeps a copy of the page's configuration for each of the latest sessions
 
 
@@ -62,6 +64,11 @@ def build_blocks(app: App) -> gr.Blocks:
                 txt2img.build()
             with gr.Tab("PNG Info", id="pnginfo", elem_id="tab_pnginfo"):
                 PngInfo(txt2img).build()
+            with gr.Tab("Models", id="models", elem_id="tab_models"):
+                models = Models(app, ui_config)
+                models.build()
+        following = [txt2img.form[name] for name in FOLLOWING]
+        models.wire(quick.choose, following, [quick.checkpoint, *following, quick.notices])
         gr.HTML(fragments.FOOTER + fragments.LIGHTBOX, apply_default_css=False, elem_id="footer")
         _keep_form(blocks, txt2img, quick)
     return blocks
@@ -73,7 +80,7 @@ def _keep_form(blocks: gr.Blocks, txt2img: Txt2Img, quick: QuickSettings) -> Non
     names = list(txt2img.form)
     gr.on([c.change for c in form], inputs=form, outputs=None, js=js("saveForm", names), trigger_mode="always_last", **BROWSER)  # pyright: ignore[reportAttributeAccessIssue]
     restored = blocks.load(inputs=form, outputs=form, js=js("loadForm", names), **BROWSER)
-    fresh = restored.then(**quick.wire(txt2img.form["width"], txt2img.form["height"], txt2img.form["styles"]), **THEN)
+    fresh = restored.then(**quick.wire(txt2img.form), **THEN)
     fresh.then(None, None, None, js=js("booted"), **THEN)
 
 

@@ -6,7 +6,7 @@ A change here is stored as the setting at once. Start reading at `QuickSettings.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.components import Component
 
 from modules.app import App
+from modules.families import FAMILIES
 from modules.faults import Fault
 from modules.knobs import knobs_of
 from modules.request import Checkpoint
@@ -22,8 +23,9 @@ from modules.web.events import QUIET, fault_data
 from modules.web.form import CHECKPOINT
 from modules.web.messages import fault_box, notice_box
 
+FOLLOWING = ("width", "height", "steps", "cfg_scale")
 KNOB = knobs_of(Settings)[CHECKPOINT].knob
-NO_MODEL = "There is no model. Put one into models/Stable-diffusion (a folder in diffusers layout) and press the button beside the list."
+NO_MODEL = "There is no model. Put one into models/Stable-diffusion and press the button beside the list, or fetch one on the Models tab."
 
 
 class QuickSettings:
@@ -46,11 +48,13 @@ class QuickSettings:
             )  # fmt: skip
         self.notices = gr.HTML("", apply_default_css=False, elem_id="dr_notices")
 
-    def wire(self, width: Component, height: Component, styles: Component) -> dict[str, Any]:
-        """Connect to the form's sizes. Returns the event to run when a page has been opened: fn, inputs, outputs."""
-        outputs = [self.checkpoint, width, height, self.notices]
-        inputs = [self.checkpoint, width, height]
-        self.checkpoint.input(self._choose, inputs, outputs, **QUIET)  # pyright: ignore[reportAttributeAccessIssue]
+    def wire(self, form: Mapping[str, Component]) -> dict[str, Any]:
+        """Connect to the form. Returns the event to run when a page has been opened: fn, inputs, outputs."""
+        following = [form[name] for name in FOLLOWING]
+        outputs = [self.checkpoint, *following, self.notices]
+        inputs = [self.checkpoint, *following]
+        styles = form["styles"]
+        self.checkpoint.input(self.choose, inputs, outputs, **QUIET)  # pyright: ignore[reportAttributeAccessIssue]
         self._refresh.click(self._look_again, inputs, [*outputs, styles], **QUIET)
         return {"fn": self._fresh, "inputs": inputs, "outputs": [*outputs, styles]}
 
@@ -67,30 +71,32 @@ class QuickSettings:
         current = self._current()
         return current.title if current else (self._app.settings.current.sd_model_checkpoint or None)
 
-    def _choose(self, title: str, width: int | None, height: int | None) -> list[Any]:
-        """Store the chosen checkpoint; sizes go along while they are still the former model's own."""
+    def choose(self, title: str, *values: Any) -> list[Any]:
+        """Store the chosen checkpoint. values: of the controls FOLLOWING; they go along while they are still the former model's own."""
         before = self._current()
         try:
             chosen = self._app.library.find_checkpoint(title or "")
             self._app.settings.set({CHECKPOINT: chosen.title})
         except Exception as error:  # noqa: BLE001 - told to the person in words
-            return [gr.skip(), gr.skip(), gr.skip(), fault_box(fault_data(error)) + self._facts()]
-        return [gr.Dropdown(choices=self._titles(), value=chosen.title), *_sizes(before, chosen, width, height), self._all_notices()]
+            return [gr.skip(), *(gr.skip() for _ in values), fault_box(fault_data(error)) + self._facts()]
+        return [gr.Dropdown(choices=self._titles(), value=chosen.title), *followed(before, chosen, values), self._all_notices()]
 
-    def _fresh(self, title: str | None, width: int | None, height: int | None) -> list[Any]:
+    def _fresh(self, title: str | None, *values: Any) -> list[Any]:
         """What may have changed since the page was built or last open. title: the checkpoint the browser remembers."""
         now = self._current()
         before = next((c for c in self._app.library.checkpoints() if title and _stem(c.title) == _stem(title)), None)
         dropdown = gr.Dropdown(choices=self._titles(), value=self._title())
         styles = gr.Dropdown(choices=[s.name for s in self._app.styles.list()])
-        return [dropdown, *_sizes(before, now, width, height), self._all_notices(), styles]
+        return [dropdown, *followed(before, now, values), self._all_notices(), styles]
 
-    def _look_again(self, title: str | None, width: int | None, height: int | None) -> list[Any]:
+    def _look_again(self, title: str | None, *values: Any) -> list[Any]:
         self._app.library.refresh()
-        return self._fresh(title, width, height)
+        return self._fresh(title, *values)
 
     def _all_notices(self) -> str:
         refused = [f"{path} cannot be used as a model: {why}" for path, why in self._app.library.refused().items()]
+        if len(refused) > 1:
+            refused = [f"{len(refused)} files in models/Stable-diffusion cannot be used; the Models tab says why, under Not usable."]
         missing = [] if self._app.library.checkpoints() else [NO_MODEL]
         return notice_box([*missing, *self._notices_of(), *refused]) + self._facts()
 
@@ -105,7 +111,18 @@ def _stem(title: str) -> str:
     return title.rpartition(" [")[0] or title
 
 
-def _sizes(before: Checkpoint | None, now: Checkpoint | None, width: int | None, height: int | None) -> tuple[Any, Any]:
-    if before is None or now is None or (width, height) != (before.native_px, before.native_px) or before.native_px == now.native_px:
-        return gr.skip(), gr.skip()
-    return now.native_px, now.native_px
+def followed(before: Checkpoint | None, now: Checkpoint | None, values: Sequence[Any]) -> list[Any]:
+    """New values for the controls FOLLOWING when another model is chosen; what a person has changed stays as it is."""
+    if before is None or now is None:
+        return [gr.skip() for _ in values]
+    old, new = _own_values(before), _own_values(now)
+    given = dict(zip(FOLLOWING, values, strict=True))
+    kept = {name for name in FOLLOWING if given[name] != old[name]}
+    if kept & {"width", "height"}:  # a size is one choice
+        kept |= {"width", "height"}
+    return [gr.skip() if name in kept or old[name] == new[name] else new[name] for name in FOLLOWING]
+
+
+def _own_values(checkpoint: Checkpoint) -> dict[str, Any]:
+    defaults = FAMILIES.get(checkpoint.family).defaults_of(checkpoint.variant)
+    return {"width": checkpoint.native_px, "height": checkpoint.native_px, "steps": defaults["steps"], "cfg_scale": defaults["cfg_scale"]}

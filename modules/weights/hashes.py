@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+READ_BYTES = 4 * 1024 * 1024
+
 
 def file_sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
@@ -28,3 +30,16 @@ def model_files(folder: Path) -> list[Path]:
     """The files of a model folder that decide what it does, in name order."""
     found = [p for pattern in ("*.safetensors", "*.json") for p in folder.rglob(pattern) if p.is_file()]
     return sorted(found, key=lambda p: p.relative_to(folder).as_posix())
+
+
+def content_sha256(path: Path) -> str:
+    """Hex digest of a safetensors file without its header, so that a changed description changes nothing.
+
+    A1111 calls a LoRA by its first twelve digits ("sshs_model_hash", on model sites "AutoV3").
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(8 + int.from_bytes(file.read(8), "little"))
+        while block := file.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

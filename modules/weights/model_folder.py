@@ -20,7 +20,8 @@ _JSON_LIMIT = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFolder:
-    """pipeline: class name of the pipeline; components: part -> class name; configs: part -> its config.json."""
+    """pipeline: class name of the pipeline; components: part -> class name; configs: part -> its config.json, of the scheduler
+    its scheduler_config.json."""
 
     path: Path
     pipeline: str
@@ -49,6 +50,9 @@ def read(folder: Path) -> ModelFolder:
     for part in configs:
         if not list((folder / part).glob("*.safetensors")):
             raise ModelFault(f"{folder.name}: its part {part} has no .safetensors weights. Convert or download it again in that format.")
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    if "scheduler" in components and scheduler.exists():
+        configs["scheduler"] = _json(scheduler)
     return ModelFolder(path=folder, pipeline=str(index.get("_class_name", "")), components=components, configs=configs)
 
 

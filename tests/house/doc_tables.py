@@ -17,6 +17,7 @@ from typing import Any
 
 from modules import flags
 from modules.app import build
+from modules.families import FAMILIES
 from modules.knobs import Knob, KnobField, knobs_of
 from modules.request import GenerationRequest
 from modules.samplers import SAMPLERS, SCHEDULES
@@ -118,10 +119,20 @@ def routes_table() -> str:
 def samplers_table() -> str:
     """Every sampler, in the page's order."""
     rows = [
-        (row.name, ", ".join(f"`{a}`" for a in row.aliases), row.default_schedule, ", ".join(row.schedules), str(row.calls), row.source)
+        (
+            row.name,
+            ", ".join(f"`{a}`" for a in row.aliases),
+            row.default_schedule,
+            str(row.calls),
+            "" if row.eta is None else code(row.eta),
+            row.name if row.flow else row.nearest,
+            row.source,
+            row.note,
+        )
         for _, row in SAMPLERS
     ]
-    return table(("Sampler", "Other names", "Automatic means", "Schedules it can follow", "Network calls a step", "Source"), rows)
+    titles = ("Sampler", "Other names", "Automatic means", "Calls a step", "Eta", "Flow matching models take", "Source", "Note")
+    return table(titles, rows)
 
 
 def schedules_table() -> str:
@@ -152,7 +163,26 @@ def flags_table() -> str:
     return "\n".join(parts)
 
 
+def families_table() -> str:
+    """Every variant of every family, with what is taken when nothing is asked for."""
+    rows: list[tuple[str, ...]] = []
+    for _, family in FAMILIES:
+        for name, variant in family.variants.items():
+            own = family.defaults_of(name)
+            notes = [variant.note, family.optional_note] if name == next(iter(family.variants)) else [variant.note]
+            rows.append(
+                (
+                    ": ".join(word for word in (family.title, variant.title) if word),
+                    str(variant.native_px),
+                    f"{own['steps']}, {own['cfg_scale']:g}, {own['sampler_name']}",
+                    " ".join(note for note in notes if note),
+                )
+            )
+    return table(("Family", "Side in pixels", "Steps, CFG scale, sampler", "Good to know"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "families": families_table,
     "settings": settings_table,
     "request": request_table,
     "accepted": accepted_table,

@@ -13,8 +13,8 @@ from tests.house.tree import Finding, Tree, report
 FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ground", ("faults", "registry", "knobs", "folders", "flags", "setup")),
     ("words", ("request", "settings", "infotext")),
-    ("tools", ("hardware", "weights", "prompts", "pixels", "samplers", "families")),
-    ("work", ("library", "saver", "processing", "jobs")),
+    ("tools", ("hardware", "weights", "prompts", "pixels", "upscale", "samplers", "families")),
+    ("work", ("library", "upkeep", "saver", "processing", "jobs")),
     ("hall", ("app",)),
     ("doors", ("web", "server", "cli")),
     ("roof", ("launch",)),

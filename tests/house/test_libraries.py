@@ -22,7 +22,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "ground": frozenset(),
     "words": frozenset(),
     "hardware": TENSORS | MACHINE,
+    "upscale": TENSORS | PICTURES | {"spandrel"},
     "tools": TENSORS | PICTURES,
+    "upkeep": TENSORS | PICTURES | {"certifi"},
+    "library": PICTURES | {"filelock"},  # previews; one process fills the index
     "jobs": frozenset({"filelock"}),  # torch comes into the worker with processing/, the queue itself never sees it
     "work": TENSORS | PICTURES,
     "hall": frozenset(),
@@ -33,11 +36,17 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 }
 # Of the standard library: what asks other machines, and what runs code from data.
 NOWHERE = ("urllib.request", "http.client", "ftplib", "smtplib", "xmlrpc", "pickle", "marshal", "shelve")
+# The one file that asks other machines, and what it uses for that -> why. It asks only where a person told it to.
+ASKS: dict[tuple[str, str], str] = {
+    ("modules/upkeep/reach.py", "http.client"): "downloads that a person asked for, each address checked before it is connected to",
+    ("modules/upkeep/reach.py", "urllib.request.getproxies"): "reads which proxy the system uses; connects to nothing",
+    ("modules/upkeep/reach.py", "urllib.request.proxy_bypass"): "reads which proxy the system uses; connects to nothing",
+}
 # What doors may know as a type only (TYPE_CHECKING).
 TYPES_ONLY: dict[str, frozenset[str]] = {"web": frozenset({"fastapi"}), "launch": frozenset({"fastapi"})}
 # launch.py starts on a bare Python: what it imports at its top must run there.
 BARE_ROOMS = frozenset({"faults", "registry", "folders", "flags", "setup"})
-HEAVY = TENSORS | PICTURES | SERVER | PAGE | MACHINE
+HEAVY = TENSORS | PICTURES | SERVER | PAGE | MACHINE | {"spandrel"}
 # (file, own module it imports inside a function) -> why not at the top.
 LATE_OWN: dict[tuple[str, str], str] = {
     ("modules/web/mounting.py", "modules.web.page"): "imports Gradio, seconds of work; the API answers meanwhile",
@@ -88,6 +97,8 @@ def find_early(tree: Tree) -> list[Finding]:
 
 
 def _may(file: File, i: Import) -> bool:
+    if (file.name, i.target) in ASKS:
+        return True
     if any(f"{i.target}.".startswith(f"{name}.") for name in NOWHERE):
         return False
     if i.top in sys.stdlib_module_names or i.top in ("modules", "__future__", ""):

@@ -86,3 +86,27 @@ def test_old_finished_jobs_are_forgotten_but_waiting_ones_never(store: JobStore)
     assert [job.id for job in store.list()] == [ids[4], ids[5], ids[3], ids[2]]
     assert store.events(ids[0]) == []
     assert store.events(ids[3]) != []
+
+
+def test_lanes_do_not_wait_for_each_other(store: JobStore) -> None:
+    picture = add(store)
+    merge = store.submit("merge", {}, {}, owner="x", key=None, priority=0, lane="files")[0].id
+    assert store.queue_ids("files") == [merge]
+    assert (store.count("queued"), store.count("queued", "files")) == (1, 1)
+    claimed = store.claim("files")
+    assert claimed is not None
+    assert (claimed.id, claimed.lane) == (merge, "files")
+    assert [job.id for job in store.list(lane="device")] == [picture]
+
+
+def test_a_store_of_the_first_format_keeps_its_jobs(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    old = JobStore(path)
+    job = add(old)
+    old.close()
+    with sqlite3.connect(path) as db:  # what the first format looked like
+        db.execute("ALTER TABLE jobs DROP COLUMN lane")
+        db.execute("PRAGMA user_version=1")
+    claimed = JobStore(path).claim()
+    assert claimed is not None
+    assert (claimed.id, claimed.lane) == (job, "device")

@@ -69,7 +69,8 @@ def test_a_size_far_from_the_models_own_is_warned_about(ask: Any) -> None:
 
 
 def test_prompt_syntax_that_has_no_effect_is_said(ask: Any) -> None:
-    assert any("<lora:x:1>" in w for w in ask(prompt="a cat <lora:x:1>").warnings)
+    assert any("no LoRA 'x'" in w for w in ask(prompt="a cat <lora:x:1>").warnings)
+    assert any("in the negative prompt" in w for w in ask(prompt="a cat", negative_prompt="<lora:x:1>").warnings)
     assert any("AND" in w for w in ask(prompt="a cat AND a dog", cfg_scale=1).warnings)
     assert not ask(prompt="a (red:1.3) cat AND [a:b:0.5]").warnings
 

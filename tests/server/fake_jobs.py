@@ -106,9 +106,13 @@ class FakeJobs:
                 return job
         raise UnknownJob(f"There is no job {id_or_key[:80]!r}.")
 
-    def list(self, *, states: Iterable[str] | None = None, owner: str | None = None, limit: int = 100) -> list[Job]:
+    def list(
+        self, *, states: Iterable[str] | None = None, owner: str | None = None, lane: str | None = None, limit: int = 100
+    ) -> list[Job]:
         wanted = set(states) if states is not None else None
-        rows = [j for j in self.jobs.values() if (wanted is None or j.state in wanted) and owner in (None, j.owner)]
+        rows = [
+            j for j in self.jobs.values() if (wanted is None or j.state in wanted) and owner in (None, j.owner) and lane in (None, j.lane)
+        ]
         return sorted(rows, key=lambda j: (j.state != "running", j.state != "queued", j.number))[:limit]
 
     def events(self, job_id: str, after: int = 0) -> list[Event]:

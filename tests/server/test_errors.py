@@ -68,7 +68,7 @@ def refused(client: TestClient, route: str, body: Any, field: str | None) -> dic
         ({"override_settings": []}, "override_settings"),
         ({"override_settings": {"nothing_known": 1}}, "override_settings"),
         ({"override_settings": {"jpeg_quality": 1000}}, "override_settings"),
-        ({"override_settings": {"CLIP_stop_at_last_layers": 2}}, "override_settings"),
+        ({"override_settings": {"sd_hypernetwork": "x"}}, "override_settings"),
         ({"override_settings": {"sd_model_checkpoint": "nobody"}}, "sd_model_checkpoint"),
         ({"force_task_id": 5}, "force_task_id"),
         ({"force_task_id": "x" * 1000}, "force_task_id"),

@@ -47,7 +47,7 @@ def walk(api: FastAPI) -> Walk:
             yield from (("GET", "/"), ("GET", "/config"), ("GET", "/gradio_api/heartbeat/x"))
             yield from (("POST", "/gradio_api/cancel"), ("POST", "/gradio_api/upload"))
             continue
-        path = route.path.format(job_id="x", place=0)  # pyright: ignore[reportAttributeAccessIssue]
+        path = route.path.format(job_id="x", place=0, key="x")  # pyright: ignore[reportAttributeAccessIssue]
         for method in route.methods:  # pyright: ignore[reportAttributeAccessIssue]
             yield method, path
 

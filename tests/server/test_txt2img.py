@@ -229,7 +229,7 @@ def test_the_same_task_id_is_the_same_job(client: TestClient, jobs: FakeJobs) ->
 
 
 def test_override_settings_hold_for_the_run_only_unless_they_are_to_stay(client: TestClient, app: App, jobs: FakeJobs) -> None:
-    quiet = {"CLIP_stop_at_last_layers": 1, "sd_vae": "Automatic", "nothing_known": None}
+    quiet = {"tiling": False, "sd_hypernetwork": "None", "nothing_known": None, "sd_vae": None}
     post(client, override_settings={"jpeg_quality": 33, **quiet})
     assert only_job(jobs).resolved["settings"]["jpeg_quality"] == 33
     assert only_job(jobs).request["override_settings"] == {"jpeg_quality": 33}

@@ -42,11 +42,14 @@ class FakeLibrary:
     """Two checkpoints of different native size."""
 
     def __init__(self) -> None:
-        self.rows = [STARTER, LARGE]
+        self.known = [STARTER, LARGE]
         self.reasons: dict[str, str] = {}
 
     def checkpoints(self) -> list[Checkpoint]:
-        return list(self.rows)
+        return list(self.known)
+
+    def rows(self, kind: str = "", search: str = "", offset: int = 0, limit: int = -1) -> list[Any]:
+        return []
 
     def refused(self) -> dict[str, str]:
         return dict(self.reasons)
@@ -55,10 +58,10 @@ class FakeLibrary:
         return None
 
     def find_checkpoint(self, text: str) -> Checkpoint:
-        for row in self.rows:
+        for row in self.known:
             if text in (row.title, row.model_name, row.sha256, row.short_hash):
                 return row
-        raise UnknownName("sd_model_checkpoint", text, [row.title for row in self.rows])
+        raise UnknownName("sd_model_checkpoint", text, [row.title for row in self.known])
 
     def default_checkpoint(self, chosen: str) -> Checkpoint:
         return self.find_checkpoint(chosen) if chosen else self.find_checkpoint("darkroom-starter")
@@ -115,7 +118,7 @@ class FakeJobs:
                 return job
         raise UnknownJob("No job of that id was ever accepted here.")
 
-    def list(self, *, states: Any = None, owner: str | None = None, limit: int = 100) -> list[FakeJob]:
+    def list(self, *, states: Any = None, owner: str | None = None, lane: str | None = None, limit: int = 100) -> list[FakeJob]:
         live = [job for job in self.rows.values() if not job.finished]
         ended = [job for job in reversed(self.rows.values()) if job.finished]
         return [job for job in [*live, *ended] if states is None or job.state in states][:limit]

@@ -20,6 +20,7 @@ from tests.web.conftest import wait_for_page
 from tests.web.fake_app import LARGE, STARTER, fake_app, fake_server
 from tests.web.test_form import form
 
+TABS = ["txt2img", "PNG Info", "Models", "Installed", "Download", "Convert", "Merge", "LoRA"]
 NOTHING = {"__type__": "update", "props": {"__type__": "update"}}  # an HTML component that stays as it is
 A1111_IDS = {
     "txt2img_prompt", "txt2img_neg_prompt", "txt2img_generate", "txt2img_interrupt", "txt2img_skip", "txt2img_gallery", "txt2img_steps",
@@ -83,7 +84,7 @@ def test_the_page_is_only_a_view(config: dict[str, Any]):
 
 def test_places_and_names_are_a1111s(config: dict[str, Any]):
     assert {c["props"].get("elem_id") for c in config["components"]} >= A1111_IDS
-    assert [c["props"]["label"] for c in config["components"] if c["type"] == "tabitem"] == ["txt2img", "PNG Info"]
+    assert [c["props"]["label"] for c in config["components"] if c["type"] == "tabitem"] == TABS
 
 
 def test_sizes_start_at_the_models_own(config: dict[str, Any]):
@@ -191,12 +192,12 @@ def test_only_pictures_are_served(page: TestClient):
 
 def test_a_chosen_checkpoint_is_stored_and_moves_the_size(events: Events, page: TestClient):
     settings = page.app_under_test.settings
-    dropdown, width, height, _ = events("setting_sd_model_checkpoint", "input", [LARGE.title, 128, 128])
+    dropdown, width, height, *_ = events("setting_sd_model_checkpoint", "input", [LARGE.title, 128, 128, 20, 7.0])
     assert (dropdown["value"], width, height) == (LARGE.title, LARGE.native_px, LARGE.native_px)
     assert settings.current.sd_model_checkpoint == LARGE.title
-    _, width, height, _ = events("setting_sd_model_checkpoint", "input", [STARTER.title, 768, 1024])
+    _, width, height, *_ = events("setting_sd_model_checkpoint", "input", [STARTER.title, 768, 1024, 20, 7.0])
     assert width == height == {"__type__": "update"}, "a size that the person chose stays"
-    _, _, _, notice = events("setting_sd_model_checkpoint", "input", ["no such <i>model</i>", 768, 1024])
+    *_, notice = events("setting_sd_model_checkpoint", "input", ["no such <i>model</i>", 768, 1024, 20, 7.0])
     assert "no such &lt;i&gt;" in notice or "there is no" in notice
     assert settings.current.sd_model_checkpoint == STARTER.title
 
@@ -206,7 +207,7 @@ def test_opening_the_page_brings_it_up_to_date(events: Events, page: TestClient,
     app = page.app_under_test
     app.settings.set({CHECKPOINT: LARGE.title})
     app.library.reasons = {"models/<b>": "no <weights>"}
-    dropdown, width, height, notices, styles = events("refresh_sd_model_checkpoint", "click", ["darkroom-starter", 128, 128])
+    dropdown, width, height, *_, notices, styles = events("refresh_sd_model_checkpoint", "click", ["darkroom-starter", 128, 128, 20, 7.0])
     assert (dropdown["value"], width, height) == (LARGE.title, 1024, 1024)
     assert [value for _, value in styles["choices"]] == ["Night"]
     assert "models/&lt;b&gt; cannot be used as a model: no &lt;weights&gt;" in notices
@@ -216,11 +217,11 @@ def test_opening_the_page_brings_it_up_to_date(events: Events, page: TestClient,
 
 def test_no_model_at_all_teaches(events: Events, page: TestClient):
     library = page.app_under_test.library
-    rows, library.rows = library.rows, []
+    rows, library.known = library.known, []
     try:
-        assert "Put one into models/Stable-diffusion" in events("refresh_sd_model_checkpoint", "click", [None, 128, 128])[3]
+        assert "Put one into models/Stable-diffusion" in events("refresh_sd_model_checkpoint", "click", [None, 128, 128, 20, 7.0])[5]
     finally:
-        library.rows = rows
+        library.known = rows
 
 
 def test_styles_go_into_the_prompt(events: Events):

@@ -24,7 +24,10 @@ def test_names_types_shapes_metadata(tmp_path: Path):
     header = read(whole(tmp_path / "m.safetensors"))
     assert header.tensors == {"a": TensorInfo("F32", (2, 3)), "b.c": TensorInfo("F16", (4,))}
     assert header.metadata == {"ss_output_name": "cat"}
-    assert header.shape("a") == (2, 3) and header.shape("x") is None and header.has("b.") and list(header.under("b.")) == ["c"]
+    assert header.shape("a") == (2, 3)
+    assert header.shape("x") is None
+    assert header.has("b.")
+    assert list(header.under("b.")) == ["c"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,12 @@ def test_damage_never_crashes(tmp_path_factory: pytest.TempPathFactory, data: st
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    assert path.name in _refusal(path)
+
+
+def _refusal(path: Path) -> str:
+    """What is said about a file; its name when nothing is wrong with it."""
     try:
-        read(path)
+        return read(path).path.name
     except ModelFault as fault:
-        assert path.name in fault.message
+        return fault.message

@@ -42,6 +42,7 @@
   };
 
   const paint = () => {
+    darkroom.queueSeen?.(queue);
     const panel = darkroom.byId("dr_queue");
     if (!panel) return;
     const jobs = live();

@@ -25,6 +25,7 @@ from modules.web.controls import Controls
 from modules.web.events import BROWSER, QUIET, THEN, fault_data, js, owner_of
 from modules.web.form import FIELDS, NAMES, request_of, values_from
 from modules.web.messages import fault_box, notice_box, picture_cards, warning_box
+from modules.web.model_cards import NETWORKS
 from modules.web.serving import serve_in_place
 
 KNOBS = knobs_of(GenerationRequest)
@@ -56,6 +57,7 @@ class Txt2Img:
             with gr.Column(elem_id="txt2img_actions_column", min_width=200):
                 tools = self._actions()
                 styles = self._make("styles", container=False, show_label=False, info=None)
+        gr.HTML(NETWORKS, apply_default_css=False, elem_id="txt2img_networks")
         with gr.Row(elem_id="txt2img_body"):
             with gr.Column(elem_id="txt2img_settings", min_width=300):
                 placed = self._settings()
@@ -176,7 +178,8 @@ class Txt2Img:
     def _paste(self, text: str) -> list[Any]:
         """The form's values from the text in the prompt box, or of the latest picture when the box is empty."""
         if not text.strip():
-            text = next((job.result["pictures"][0]["infotext"] for job in self._app.jobs.list(states=("done",), limit=1) if job.result), "")
+            latest = self._app.jobs.list(states=("done",), lane="device", limit=1)
+            text = next((job.result["pictures"][0]["infotext"] for job in latest if job.result), "")
         if not text:
             return [*(gr.skip() for _ in NAMES), notice_box([ASK_FOR_TEXT])]
         return self.fill(text)

@@ -1,0 +1,61 @@
+"""Small pictures for the cards: made once from a preview, kept in the cache, made anew when the preview changes.
+
+Start reading at `Thumbnails.of`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from modules.folders import write_atomic
+from modules.library.rows import ModelRow
+from modules.library.sidecars import embedded_preview, preview_of
+
+SIDE_PX = 400
+QUALITY = 82
+SOURCE_LIMIT_BYTES = 60_000_000
+SOURCE_LIMIT_PIXELS = 120_000_000
+
+
+class Thumbnails:
+    """folder: where the small pictures are kept; it may be emptied at any time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def of(self, row: ModelRow, metadata: dict[str, str]) -> Path | None:
+        """A WebP picture of at most SIDE_PX on a side; None when the model has no preview that can be read."""
+        preview = preview_of(row)
+        try:
+            if preview is not None:
+                stat = preview.stat()
+                if stat.st_size > SOURCE_LIMIT_BYTES:
+                    return None
+                mark, source = f"{preview}:{stat.st_size}:{stat.st_mtime_ns}", preview
+            elif data := embedded_preview(metadata):
+                mark, source = hashlib.sha256(data).hexdigest(), io.BytesIO(data)
+            else:
+                return None
+            kept = self._folder / f"{hashlib.sha256(mark.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.webp"
+            if not kept.is_file():
+                write_atomic(kept, _small(source))
+        except (OSError, ValueError, Image.DecompressionBombError, SyntaxError):  # what PIL raises for broken pictures
+            return None
+        return kept
+
+
+def _small(source: Path | io.BytesIO) -> bytes:
+    with Image.open(source, formats=["PNG", "JPEG", "WEBP", "GIF"]) as image:
+        if image.width * image.height > SOURCE_LIMIT_PIXELS:
+            raise ValueError("too many pixels")
+        image.draft("RGB", (SIDE_PX * 2, SIDE_PX * 2))
+        small = ImageOps.exif_transpose(image) or image
+        small = small.convert("RGBA" if "A" in small.getbands() or "transparency" in small.info else "RGB")
+        small.thumbnail((SIDE_PX, SIDE_PX))
+        data = io.BytesIO()
+        small.save(data, "WEBP", quality=QUALITY, method=2)
+        return data.getvalue()
