@@ -22,6 +22,7 @@ LOG = Path(tempfile.mkdtemp(prefix="offline-")) / "attempts.txt"
 def pytest_configure() -> None:
     """Close the network before any test module is imported, here and in every Python process started from here."""
     LOG.touch()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models here are tiny; two threads would wait for each other
     os.environ["OFFLINE_LOG"] = str(LOG)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
     runpy.run_path(str(OFFLINE / "sitecustomize.py"))
