@@ -87,6 +87,7 @@ def write(resolved: ResolvedRequest, index: int, *, extra: Mapping[str, object] 
         **{f"Module {n}": part.name for n, (_, part) in enumerate(sorted(resolved.parts.items()), 1)},
         "Clip skip": skip if (skip := settings.get("CLIP_stop_at_last_layers", 1)) > 1 else None,
         "Lora hashes": _hashes(resolved) if settings.get("lora_add_hashes_to_infotext", True) else None,
+        _key("distilled_cfg_scale"): resolved.distilled_cfg_scale,
         **(extra or {}),
         "Version": VERSION,
     }

@@ -46,6 +46,18 @@ class GenerationRequest:
     cfg_scale: Annotated[
         float, Knob("CFG Scale", 0, 100, ui=(1, 30), step=0.5, infotext="CFG scale", help="How closely the picture follows the prompt.")
     ] = 7.0
+    distilled_cfg_scale: Annotated[
+        float | None,
+        Knob(
+            "Distilled CFG Scale",
+            0,
+            30,
+            ui=(0, 30),
+            step=0.1,
+            infotext="Distilled CFG Scale",
+            help="For models that take guidance as an input (Flux dev); empty takes the model's own.",
+        ),
+    ] = None
     width: Annotated[int | None, Knob("Width", 8, 16384, ui=(64, 2048), step=8, help="Pixels; empty takes the model's own size.")] = None
     height: Annotated[int | None, Knob("Height", 8, 16384, ui=(64, 2048), step=8, help="Pixels; empty takes the model's own size.")] = None
     n_iter: Annotated[
@@ -125,7 +137,7 @@ class ResolvedRequest:
     width, height: pixels, multiples of 8. settings: the frozen settings of this run, overrides included.
     vae: used instead of the checkpoint's own; tiny: decodes instead of the VAE; parts: component -> file for what the checkpoint lacks.
     networks: the LoRAs of the first prompt's tags, in order; the prompts still hold the tags.
-    distilled_cfg_scale: the scale that a guidance-distilled network (Flux dev) takes itself; others pass it over.
+    distilled_cfg_scale: the scale that a guidance-distilled network (Flux dev) takes itself; None for others.
     warnings: what was changed or looks wrong; shown beside the result.
     """
 
@@ -151,7 +163,7 @@ class ResolvedRequest:
     tiny: SideFile | None = None
     parts: dict[str, SideFile] = field(default_factory=dict[str, SideFile])
     networks: tuple[Network, ...] = ()
-    distilled_cfg_scale: float = 3.5
+    distilled_cfg_scale: float | None = None
     warnings: tuple[str, ...] = ()
 
     def to_data(self) -> dict[str, Any]:

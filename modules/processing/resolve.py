@@ -83,7 +83,7 @@ def resolve(request: GenerationRequest, settings: Settings, library: Library, st
         tiny=tiny,
         parts=parts,
         networks=networks,
-        distilled_cfg_scale=float(family.defaults_of(checkpoint.variant).get("distilled_cfg_scale", 3.5)),
+        distilled_cfg_scale=_distilled(request, family, checkpoint),
         warnings=tuple(warnings),
     )
 
@@ -105,6 +105,14 @@ def _overlay(settings: Settings, request: GenerationRequest) -> Settings:
         raise RequestFault(
             "override_settings", f"{fault.field}: {fault.why}", got=fault.extra["got"], allowed=fault.extra["allowed"]
         ) from fault
+
+
+def _distilled(request: GenerationRequest, family: Family, checkpoint: Checkpoint) -> float | None:
+    """The guidance that a distilled network is told, the model's own when nothing is asked for; None for other networks."""
+    if family.variant(checkpoint.variant).guidance != "distilled":
+        return None
+    own = float(family.defaults_of(checkpoint.variant)["distilled_cfg_scale"])
+    return own if request.distilled_cfg_scale is None else request.distilled_cfg_scale
 
 
 def _can_do(task: str, checkpoint: Checkpoint, family: Family, variant: Variant) -> None:

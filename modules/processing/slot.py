@@ -120,6 +120,7 @@ class Slot:
         """Take the present model off the device and let go of the oldest ones, until so many others are left."""
         if self._models and others > 0:
             self._lift(self._models[-1].pipeline)
+            self._models[-1].encoder.forget()  # what was encoded lies on the device
         kept = [m for m in self._models if m is not spare]
         for model in kept[: max(0, len(kept) - others)]:
             self._models.remove(model)

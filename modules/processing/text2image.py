@@ -24,6 +24,7 @@ from modules.prompts.networks import take_networks
 from modules.request import ResolvedRequest
 from modules.samplers import SAMPLERS
 from modules.samplers.build import build_scheduler, first_noise, is_flow, left_out, seeded
+from modules.samplers.guided import without_prompt_kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,7 @@ class _Run:
         self._hooks = hooks
         self._call = call_of(model.pipeline)
         self._network = getattr(model.pipeline, self._call.network)
+        self._row = SAMPLERS.get(resolved.sampler_name)
         self._guided = resolved.cfg_scale > 1 and self._network.config.get("time_cond_proj_dim") is None
         self._generators = seeded(resolved.all_seeds[batch_no * resolved.batch_size : (batch_no + 1) * resolved.batch_size])
         self._cells = (resolved.height // model.pipeline.vae_scale_factor, resolved.width // model.pipeline.vae_scale_factor)
@@ -121,7 +123,7 @@ class _Run:
         return model.encoder.conditions(
             [take_networks(prompt)[0] for prompt in resolved.all_prompts[picked]],
             resolved.all_negative_prompts[picked],
-            resolved.steps * SAMPLERS.get(resolved.sampler_name).calls,
+            resolved.steps * self._row.calls,
             self._pipeline._execution_device,
             skip=int(resolved.settings.get("CLIP_stop_at_last_layers", 1)),
         )
@@ -145,7 +147,11 @@ class _Run:
     def sample(self) -> torch.Tensor:
         """Latents (B, C, h, w) in the network's scale."""
         try:
-            with torch.inference_mode(), composed(self._network, self._weights(), self._further_parts):
+            with (
+                torch.inference_mode(),
+                composed(self._network, self._weights(), self._further_parts),
+                without_prompt_kept(self._network, self._pipeline.scheduler, cfgpp=self._row.cfgpp, guided=self._guided),
+            ):
                 latents = self._pipeline(**self._arguments()).images
         except _Ended as ended:
             [latents] = ended.args
@@ -167,7 +173,7 @@ class _Run:
             "generator": self._generators,
             "output_type": "latent",
             call.steps_reported: self.on_step if call.live else self._on_bare_step,
-            **({call.distilled: resolved.distilled_cfg_scale} if call.distilled else {}),
+            **({call.distilled: resolved.distilled_cfg_scale} if call.distilled and resolved.distilled_cfg_scale is not None else {}),
             **({"height": resolved.height, "width": resolved.width} if call.sized else {}),
             **further,
         }
@@ -194,7 +200,8 @@ class _Run:
 
     def on_step(self, pipe: Any, index: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         total = pipe.num_timesteps
-        self._hooks.step(index + 1, total)
+        open_end = getattr(pipe.scheduler, "open_end", False)
+        self._hooks.step(round(pipe.scheduler.fraction_done * total) if open_end else index + 1, total)
         clean = pipe.scheduler.clean
         latents = clean if clean is not None else tensors["latents"]
         if index + 1 < total and self._hooks.stop():

@@ -106,6 +106,11 @@ class SolverScheduler(KeepsClean, SchedulerMixin, ConfigMixin):
         self._begin = begin_index
 
     @property
+    def open_end(self) -> bool:
+        """The number of its steps is found on the way; what it plans is the most there can be."""
+        return self._method.free
+
+    @property
     def fraction_done(self) -> float:
         """How much of the run is done, 0 to 1, also when the number of its steps is not known before."""
         if self._finished:

@@ -109,3 +109,8 @@ def test_a_model_that_cannot_make_pictures_from_text_is_refused_with_its_kind(as
         ask(checkpoint("sdxl", "refiner"))
     assert family.title in caught.value.message
     assert caught.value.field == "sd_model_checkpoint"
+
+
+def test_the_distilled_scale_that_was_asked_for_counts_where_there_is_one(ask: Any) -> None:
+    assert ask(checkpoint("flux", "dev"), cfg_scale=1, distilled_cfg_scale=2).distilled_cfg_scale == 2
+    assert ask(checkpoint("flux", "schnell"), cfg_scale=1, distilled_cfg_scale=2).distilled_cfg_scale is None
