@@ -215,10 +215,14 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a generation job leaves: pictures in order (the grid first when there is one), warnings, seconds spent."""
+    """What a generation job leaves: pictures in order (the grid first when there is one), warnings, seconds spent.
+
+    notes: what was found on the way and is in order, such as how much of a LoRA was used.
+    """
 
     pictures: tuple[Picture, ...]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     interrupted: bool = False
 
@@ -230,6 +234,7 @@ class Result:
         return cls(
             pictures=tuple(Picture(**p) for p in data["pictures"]),
             warnings=tuple(data["warnings"]),
+            notes=tuple(data.get("notes", ())),
             seconds=data["seconds"],
             interrupted=data["interrupted"],
         )

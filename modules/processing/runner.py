@@ -37,6 +37,7 @@ class _Job:
     images: list[Image.Image] = field(default_factory=list[Image.Image])
     warnings: list[str] = field(default_factory=list[str])
     learnt: dict[str, str] = field(default_factory=dict[str, str])
+    notes: dict[str, str] = field(default_factory=dict[str, str])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     last_preview: float = 0.0
 
@@ -81,7 +82,13 @@ class PictureRunner:
             self._one_batch(run, batch_no)
         self._save_grid(run)
         run.seconds["total"] = time.perf_counter() - began
-        result = Result(pictures=tuple(run.pictures), warnings=tuple(run.warnings), seconds=run.seconds, interrupted=control.interrupted)
+        result = Result(
+            pictures=tuple(run.pictures),
+            warnings=tuple(run.warnings),
+            notes=tuple(run.notes.values()),
+            seconds=run.seconds,
+            interrupted=control.interrupted,
+        )
         return ("canceled" if control.interrupted else "done"), result.to_data()
 
     @staticmethod
@@ -142,7 +149,7 @@ class PictureRunner:
         if applied.text_changed:
             model.encoder.forget()
         for report in applied.reports:
-            run.control.event("log", {"text": f"LoRA {report.name}: {report.coverage}"})
+            run.notes[report.name] = f"LoRA {report.name}: {report.coverage}"
             if report.warning and report.warning not in run.warnings:
                 self._warn(run, report.warning)
         files = [p for base in self._folders.model_folders("embeddings") if base.is_dir() for p in sorted(base.rglob("*.safetensors"))]

@@ -31,13 +31,10 @@ UNUSED_INFO: dict[str, Any] = {
     "subseed_strength": 0,
     "restore_faces": False,
     "face_restoration_model": None,
-    "sd_vae_name": None,
-    "sd_vae_hash": None,
     "seed_resize_from_w": -1,
     "seed_resize_from_h": -1,
     "denoising_strength": None,
     "extra_generation_params": {},
-    "clip_skip": 1,
     "is_using_inpainting_conditioning": False,
 }
 """Keys of A1111's info about what this version does not do; clients look for them."""
@@ -119,7 +116,7 @@ def answer(job: Job, asked: Asked) -> Response:
 
 
 def info(job: Job, resolved: ResolvedRequest, result: Result) -> dict[str, Any]:
-    """What A1111 says about the pictures; `warnings` is our addition."""
+    """What A1111 says about the pictures; `warnings` and `notes` are our additions."""
     grid_first = bool(result.pictures) and result.pictures[0].kind == "grid"
     texts = [picture.infotext for picture in result.pictures] or [infotext.write(resolved, 0)]
     return {
@@ -145,6 +142,10 @@ def info(job: Job, resolved: ResolvedRequest, result: Result) -> dict[str, Any]:
         "job_timestamp": timestamp(job.started_s or job.created_s),
         "version": infotext.VERSION,
         **UNUSED_INFO,
+        "sd_vae_name": resolved.vae.name if resolved.vae else None,
+        "sd_vae_hash": resolved.vae.sha256[:10] if resolved.vae else None,
+        "clip_skip": resolved.settings.get("CLIP_stop_at_last_layers", 1),
+        "notes": list(result.notes),
         "warnings": [*resolved.warnings, *(w for w in result.warnings if w not in resolved.warnings)],
     }
 

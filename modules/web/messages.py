@@ -57,7 +57,7 @@ def picture_cards(result: Result) -> str:
 
 
 def _card(n: int, picture: Picture, result: Result) -> str:
-    facts = [f"{picture.width} × {picture.height}", Path(picture.path).name if picture.saved else "not saved"]
+    facts = [f"{picture.width} × {picture.height}", Path(picture.path).name if picture.saved else "not saved", *result.notes]
     if "total" in result.seconds:
         facts.append(f"{result.seconds['total']:.1f} s")
     if picture.kind == "partial":

@@ -64,6 +64,7 @@ def test_a_lora_is_applied_written_down_and_taken_off(studio: Studio, make: Make
     assert len(said["Lora hashes"]) == len("swirl: ") + 12
     assert said["Prompt"].endswith("<lora:swirl:1>")
     assert not result.warnings
+    assert result.notes == ("LoRA swirl: 3/3 keys",)
     assert make()[0] == plain
     assert make(prompt="a red apple, 3d<lora:swirl:0>")[0] == plain
 
