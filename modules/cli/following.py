@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 
 from modules.app import App
 from modules.faults import Fault
@@ -30,8 +33,9 @@ def follow(app: App, job: Job) -> Job:
     """
     show = _Progress()
     try:
-        app.start(lanes=(job.lane,))
-        return _watch(app, job, show)
+        with _ctrl_c() as pressed:
+            app.start(lanes=(job.lane,))
+            return _watch(app, job, show, pressed)
     except KeyboardInterrupt:
         show.end()
         with contextlib.suppress(KeyboardInterrupt):
@@ -45,9 +49,25 @@ def follow(app: App, job: Job) -> Job:
         show.end()
 
 
-def _watch(app: App, job: Job, show: _Progress) -> Job:
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[threading.Event]:
+    """Inside, Ctrl+C sets the event. As an exception it could be lost: one raised while an object is being cleared away is dropped."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _watch(app: App, job: Job, show: _Progress, pressed: threading.Event) -> Job:
     deaths, last = 0, ""
     while not (job := app.jobs.wait(job.id, LOOK_S)).finished:
+        if pressed.is_set():
+            raise KeyboardInterrupt
         if not app.jobs.owns_queue:
             app.start(lanes=(job.lane,))  # the process that ran the queue may have ended
         state = _worker(app, job)["state"]

@@ -23,6 +23,7 @@ MAX_TEXT = 4_000_000
 READABLE = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "MPO")
 _USER_COMMENT = 0x9286
 _UNICODE = b"UNICODE\x00"
+_MARKS = "\ufeff\ufffe"  # at the beginning they would be read as the order of the bytes, not as text
 _CHARSETS = {b"ASCII\x00\x00\x00": "ascii", b"JIS\x00\x00\x00\x00\x00": "shift_jis", bytes(8): "utf-8"}
 _EXIF_LIMIT_JPEG = 65533  # one JPEG segment
 # Pillow raises all of these for damaged files.
@@ -78,7 +79,7 @@ def encode(image: Image.Image, file_format: str, *, infotext: str = "", quality:
 
 def _exif(text: str) -> bytes:
     exif = Image.Exif()
-    exif.get_ifd(ExifTags.IFD.Exif)[_USER_COMMENT] = _UNICODE + text.encode("utf-16-be", "replace")
+    exif.get_ifd(ExifTags.IFD.Exif)[_USER_COMMENT] = _UNICODE + text.lstrip(_MARKS).encode("utf-16-be", "replace")
     return exif.tobytes()
 
 
