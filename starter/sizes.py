@@ -73,9 +73,9 @@ SIZES = {
         vae=Plan(steps=3200, batch=4, learning_rate=6e-4),
         decoder=Plan(steps=250, batch=4, learning_rate=4e-4),
         text2image=Plan(steps=5200, batch=12, learning_rate=4e-4, average=0.9985),
-        captioner=Plan(steps=4000, batch=24, learning_rate=8e-4),
+        captioner=Plan(steps=6500, batch=24, learning_rate=8e-4),
         scorer=Plan(steps=1800, batch=48, learning_rate=8e-4),
-        upscaler=Plan(steps=2000, batch=8, learning_rate=8e-4),
+        upscaler=Plan(steps=6000, batch=8, learning_rate=8e-4),
         controlnet=Plan(steps=800, batch=16, learning_rate=3e-4),
     ),
     # A few steps of everything, to see that the recipe runs.
