@@ -56,15 +56,16 @@ class Program:
 
 
 @contextlib.contextmanager
-def running_program(data: Path, *flags: str) -> Iterator[Program]:
-    """Start `launch.py` with this interpreter; end it afterwards."""
+def running_program(data: Path, *flags: str, threads: int | None = None) -> Iterator[Program]:
+    """Start `launch.py` with this interpreter; end it afterwards. threads: that torch may use."""
+    env = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, str(ROOT / "launch.py"), "--no-venv", "--skip-install", "--port", str(port), "--data-dir", str(data), *flags]
     with (data / "program.log").open("wb") as log:
         began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=env)
     try:
         yield Program(f"http://127.0.0.1:{port}", ROOT / "models" / "Stable-diffusion" / "darkroom-starter", began, process)
     finally:

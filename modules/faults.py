@@ -6,6 +6,7 @@ Knows nothing about HTTP, the page or torch. Start reading at `Fault`.
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -56,6 +57,16 @@ class UnknownName(RequestFault):
         self.close = near
 
 
+class UnknownScript(UnknownName):
+    """A script that is not there, or cannot be used that way. words: A1111's, for its clients."""
+
+    kind = "unknown_script"
+
+    def __init__(self, field: str, got: str, known: Iterable[str], words: str = "") -> None:
+        super().__init__(field, got, known)
+        self.words = words or f"Script '{str(got)[:80]}' not found"
+
+
 class ModelFault(Fault):
     """A model file or folder that cannot be used. Says which one, why, and what to do."""
 
@@ -90,6 +101,31 @@ class UnknownJob(Fault):
     """No job of this id was ever accepted here."""
 
     kind = "unknown_job"
+
+
+class DeadlinePassed(Fault):
+    """A job had not begun by the time its submitter set; it was taken out of the queue. deadline_s: seconds since 1970."""
+
+    kind = "deadline"
+
+    def __init__(self, deadline_s: float) -> None:
+        when = datetime.datetime.fromtimestamp(deadline_s, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+        super().__init__(
+            f"The job had not begun by its deadline, {when} UTC, and was taken out of the queue. Submit it again with more time.",
+            deadline_s=deadline_s,
+        )
+
+
+class NotAllowed(Fault):
+    """The role of whoever asks does not suffice. needs: the least role that would. The API answers 403."""
+
+    kind = "not_allowed"
+
+
+class TooMany(Fault):
+    """More than the server takes for now. retry_after_s: whole seconds after which it is worth trying again. The API answers 429."""
+
+    kind = "too_many"
 
 
 class SetupFault(Fault):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -19,12 +19,41 @@ USAGE = "python launch.py [command] [flags]"
 COMMANDS = {
     "ui": "open the web page (this is also what happens without a command)",
     "txt2img": "make pictures from a prompt and print their paths; --help lists its own flags",
+    "img2img": "make pictures from picture files, or paint a masked part anew; --help lists its own flags",
+    "grid": "make an X/Y/Z grid: a picture for each choice of up to three values; --help lists its own flags",
+    "reproduce": "make a picture again from its file alone and say whether it is the same; --help lists its own flags",
+    "upscale": "enlarge or finish picture files and folders of them; --help lists its own flags",
+    "caption": "say what picture files show, or answer a question about them; --help lists its own flags",
+    "train": "train a session of models/train by its config.toml, or go on with it; --help lists its own flags",
     "models": "list, download, convert and merge models; --help lists what it can do",
+    "extensions": "list, install, update, switch off and remove extensions; --help lists what it can do",
+    "import": "take over an A1111, Forge or SD.Next folder: settings, styles, models, pictures; nothing there is changed",
+    "users": "who may use a server that asks: add, remove, roles, passwords, tokens; --help lists what it can do",
+    "mcp": "tools for a chat program that starts this one itself, over standard input and output (MCP)",
+    "update": "take the latest release, or --to VERSION; --check only looks; models, pictures and settings stay",
+    "rollback": "go back to the version before the last update",
+    "wheels": "collect the packages in a folder, for a machine without a network (there: --wheels FOLDER)",
     "doctor": "print a report about this machine and installation for a bug report",
     "test": "install what the tests need and run them all; further words go to pytest",
     "check": "ruff, pyright and the tests about the code's order",
 }
-TAKES_REST = ("txt2img", "models", "test", "check")  # commands that read further words themselves
+TAKES_REST = (
+    "txt2img",
+    "img2img",
+    "grid",
+    "reproduce",
+    "upscale",
+    "caption",
+    "train",
+    "models",
+    "extensions",
+    "import",
+    "users",
+    "update",
+    "wheels",
+    "test",
+    "check",
+)  # commands that read further words themselves
 
 
 def _flag(
@@ -51,12 +80,39 @@ class Flags:
 
     command: str = "ui"
     rest: tuple[str, ...] = ()
+    guests: Mapping[str, Any] = field(default_factory=dict[str, Any])  # flags of extensions (preload.py), by name
 
     listen: bool = _flag(False, "Network", "answer other computers too (0.0.0.0), with a password")
     port: int = _flag(PORT, "Network", f"port of the page; {PORT_NOWEBUI} with --nowebui", value="PORT", whole=(1, 65535))
     server_name: str | None = _flag(None, "Network", "address to answer on instead of 127.0.0.1", value="HOST")
     subpath: str | None = _flag(None, "Network", "path under which a proxy in front serves the page", value="PATH")
     share: bool = _flag(False, "Network", "open a public link through Gradio's share server, with a password")
+    tunnel: str | None = _flag(
+        None,
+        "Tunnel",
+        "open a tunnel, with a password: ngrok, cloudflared, localtunnel, tailscale, tailscale-serve, gradio or command",
+        value="NAME",
+        choices=("ngrok", "cloudflared", "localtunnel", "tailscale", "tailscale-serve", "gradio", "command", "URL-command"),
+    )
+    tunnel_token: str | None = _flag(
+        None,
+        "Tunnel",
+        "token of your account there; better hidden in NGROK_AUTHTOKEN or TUNNEL_TOKEN",
+        value="TOKEN",
+        secret=True,
+    )
+    tunnel_address: str | None = _flag(None, "Tunnel", "your own name or address there instead of one by chance", value="NAME")
+    tunnel_server: str | None = _flag(None, "Tunnel", "address of your own localtunnel server", value="URL")
+    tunnel_program: str | None = _flag(None, "Tunnel", "the tunnel's program, when it does not lie on PATH", value="FILE")
+    tunnel_command: str | None = _flag(
+        None, "Tunnel", "a command line of your own with {port} in it, which prints an https address", value="WORDS", secret=True
+    )
+    tunnel_expires: int | None = _flag(None, "Tunnel", "minutes after which the tunnel is closed", value="MINUTES", whole=(1, 43200))
+    ngrok: str | None = _flag(None, "Tunnel", "A1111's way to say --tunnel ngrok --tunnel-token TOKEN", value="TOKEN", secret=True)
+    ngrok_options: str | None = _flag(
+        None, "Tunnel", "A1111's: JSON with authtoken, domain or url for --ngrok or --tunnel ngrok", value="JSON", secret=True
+    )
+    ngrok_region: str | None = _flag(None, "Tunnel", "taken for A1111's sake; ngrok chooses the nearest by itself", value="REGION")
     timeout_keep_alive: int | None = _flag(None, "Network", "seconds an idle connection stays open", value="S", whole=(0, 86400))
     tls_keyfile: str | None = _flag(None, "Network", "private key for https", value="FILE")
     tls_certfile: str | None = _flag(None, "Network", "certificate for https", value="FILE")
@@ -67,19 +123,36 @@ class Flags:
     gradio_auth: str | None = _flag(None, "Access", "who may use the page, as user:password, with commas", value="USERS", secret=True)
     gradio_auth_path: str | None = _flag(None, "Access", "file with user:password entries", value="FILE")
     api_auth: str | None = _flag(None, "Access", "who may use the API, as user:password, with commas", value="USERS", secret=True)
+    users_file: str | None = _flag(None, "Access", "users with roles; default: users.json in the data folder if there is one", value="FILE")
+    session_hours: int = _flag(168, "Access", "hours until a browser has to sign in again", value="N", whole=(1, 8760))
+    rate_limit: str | None = _flag(None, "Access", "requests of one user or address, as 600/minute;20000/day", value="RATE")
+    rate_limit_generate: str | None = _flag(None, "Access", "jobs that one user may submit, as 10/minute;200/day", value="RATE")
+    forwarded_allow_ips: str = _flag(
+        "127.0.0.1", "Access", "proxies whose word on the caller's address counts, with commas; * for all", value="IPS"
+    )
     insecure_no_auth: bool = _flag(False, "Access", "answer other computers without asking who they are")
 
     api: bool = _flag(False, "API", "taken for A1111's sake; /sdapi/v1 is always served beside the page")
     nowebui: bool = _flag(False, "API", "serve /sdapi/v1 without the page")
     api_log: bool = _flag(False, "API", "print a line for each API call")
+    mcp: bool = _flag(False, "API", "let chat programs use the tools at /mcp (Model Context Protocol)")
+    api_server_stop: bool = _flag(False, "API", "let programs stop and restart the server through /sdapi/v1/server-*")
 
     data_dir: str | None = _flag(None, "Folders", "folder of settings, outputs and models; default: the program's own", value="DIR")
     models_dir: str | None = _flag(None, "Folders", "folder of all models; default: models in the data folder", value="DIR")
+    extra_models_dir: tuple[str, ...] = _flag(
+        (), "Folders", "one more folder of all models, such as A1111's, where they lie; may be repeated", value="DIR", many=True
+    )
     ckpt: str | None = _flag(None, "Folders", "checkpoint to start with: name, file or hash", value="NAME")
     ckpt_dir: str | None = _flag(None, "Folders", "one more folder of checkpoints", value="DIR")
     vae_dir: str | None = _flag(None, "Folders", "one more folder of VAEs", value="DIR")
     lora_dir: str | None = _flag(None, "Folders", "one more folder of LoRAs", value="DIR")
     embeddings_dir: str | None = _flag(None, "Folders", "one more folder of embeddings", value="DIR")
+    controlnet_dir: str | None = _flag(None, "Folders", "one more folder of ControlNet models", value="DIR")
+    controlnet_annotator_models_path: str | None = _flag(
+        None, "Folders", "one more folder of weights for ControlNet's preprocessors", value="DIR"
+    )
+    controlnet_preprocessor_cache_size: int = _flag(16, "Device", "how many control maps are remembered", value="N", whole=(0, 1000))
 
     device_id: int | None = _flag(None, "Device", "number of the device to use; default: all of the best kind", value="N", whole=(0, 255))
     use_cpu: tuple[str, ...] = _flag((), "Device", "all: use the processor despite a device", value="WHAT", choices=("all",), many=True)
@@ -97,7 +170,15 @@ class Flags:
 
     theme: str | None = _flag(None, "Page", "light or dark; default: as the browser asks", value="NAME", choices=("light", "dark"))
 
+    safe_mode: bool = _flag(False, "Scripts", "load no scripts and no extensions, not even the program's own")
+    disable_all_extensions: bool = _flag(False, "Scripts", "load no extensions; scripts/ stays")
+    disable_extra_extensions: bool = _flag(False, "Scripts", "load only the extensions that came with the program")
+    enable_insecure_extension_access: bool = _flag(
+        False, "Scripts", "let administrators on other machines install extensions, which is: run any program here"
+    )
+
     no_venv: bool = _flag(False, "Setup", "use this Python as it is; make no venv/ and install nothing into it")
+    wheels: str | None = _flag(None, "Setup", "install from this folder of wheels and not from the network", value="DIR")
     skip_install: bool = _flag(False, "Setup", "install nothing, even when something is missing")
     skip_python_version_check: bool = _flag(False, "Setup", "start with a Python that was not tested")
     exit: bool = _flag(False, "Setup", "end once everything is installed")
@@ -107,10 +188,19 @@ class Flags:
         """The address to answer on."""
         return self.server_name or ("0.0.0.0" if self.listen else "127.0.0.1")
 
+    @property
+    def tunnel_name(self) -> str | None:
+        """The tunnel to open at the start; None for none."""
+        if self.tunnel:
+            return "command" if self.tunnel == "URL-command" else self.tunnel
+        if self.ngrok:
+            return "ngrok"
+        return "command" if self.tunnel_command else "gradio" if self.share else None
+
     def to_data(self) -> dict[str, Any]:
         """Every flag with its value, passwords too: JSON-ready, A1111's names."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in table()}
-        return {**values, "use_cpu": list(self.use_cpu)}
+        return {**self.guests, **values, "use_cpu": list(self.use_cpu), "extra_models_dir": list(self.extra_models_dir)}
 
     def given(self) -> list[str]:
         """The flags that differ from their defaults as they would be typed, passwords masked. For reports."""
@@ -134,14 +224,17 @@ def spelling(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def parse(argv: Sequence[str]) -> Flags:
-    """The flags of a command line (without the program's name). Prints help and exits 0, or says what is wrong and exits 2."""
-    reader = _Reader(list(argv))
+def parse(argv: Sequence[str], guests: Mapping[str, Any] | None = None, more_help: Sequence[str] = ()) -> Flags:
+    """The flags of a command line (without the program's name). Prints help and exits 0, or says what is wrong and exits 2.
+
+    guests: flags of extensions, read already; more_help: the lines of help about them.
+    """
+    reader = _Reader(list(argv), more_help)
     while reader.left:
         reader.take()
     values = reader.values
     values.setdefault("port", PORT_NOWEBUI if values.get("nowebui") else PORT)
-    flags = Flags(command=reader.command or "ui", rest=tuple(reader.rest), **values)
+    flags = Flags(command=reader.command or "ui", rest=tuple(reader.rest), guests=dict(guests or {}), **values)
     problem = contradiction(flags)
     if problem:
         stop(problem)
@@ -156,6 +249,11 @@ def contradiction(flags: Flags) -> str | None:
         return "--precision half and --no-half exclude each other; leave one out"
     if flags.share and flags.insecure_no_auth:
         return "--share opens the program to the internet, never without a password; leave --insecure-no-auth out"
+    if flags.tunnel_name and flags.insecure_no_auth:
+        return "a tunnel opens the program to others, never without a password; leave --insecure-no-auth out"
+    ways = {name for name, given in (("gradio", flags.share), ("ngrok", flags.ngrok), ("command", flags.tunnel_command)) if given}
+    if len(ways | ({flags.tunnel_name} if flags.tunnel_name else set())) > 1:
+        return "there is one tunnel at a time; give one of --tunnel, --share, --ngrok and --tunnel-command"
     if bool(flags.tls_keyfile) != bool(flags.tls_certfile):
         return "--tls-keyfile and --tls-certfile belong together"
     return None
@@ -170,8 +268,9 @@ def stop(message: str) -> NoReturn:
 class _Reader:
     """Reads a command line word by word."""
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: list[str], more_help: Sequence[str] = ()) -> None:
         self.left = words
+        self._more_help = more_help
         self.command: str | None = None
         self.rest: list[str] = []
         self.values: dict[str, Any] = {}
@@ -184,7 +283,7 @@ class _Reader:
         if name in self._known:
             self._flag(self._known[name], value if equals else None)
         elif word in ("-h", "--help") and self.command not in TAKES_REST:
-            sys.stdout.write(help_text())
+            sys.stdout.write(help_text(self._more_help))
             raise SystemExit(0)
         elif self.command in TAKES_REST:
             self.rest.append(word)
@@ -227,8 +326,8 @@ def _near(word: str, known: Any) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else "; --help lists them all"
 
 
-def help_text() -> str:
-    """What --help prints."""
+def help_text(more: Sequence[str] = ()) -> str:
+    """What --help prints. more: lines about the flags of extensions."""
     lines = [f"usage: {USAGE}", "", "Commands:"]
     lines += [f"  {name:<10} {what}" for name, what in COMMANDS.items()]
     groups = dict.fromkeys(f.metadata["group"] for f in table())
@@ -237,4 +336,5 @@ def help_text() -> str:
         for item in (f for f in table() if f.metadata["group"] == group):
             left = " ".join(filter(None, [spelling(item.name), item.metadata["value"]]))
             lines.append(f"  {left:<32} {item.metadata['help']}")
+    lines += ["", "Extensions:", *more] if more else []
     return "\n".join([*lines, ""])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,20 +20,40 @@ MODEL_KINDS = {
     "VAE": "vae_dir",
     "Lora": "lora_dir",
     "ControlNet": "controlnet_dir",
+    "ControlNetPreprocessor": "controlnet_annotator_models_path",
     "embeddings": "embeddings_dir",
     "ESRGAN": "esrgan_models_path",
     "BLIP": "blip_models_path",
 }
+# What folders of models are called in other programs, in small letters -> our kind. All others are called as here, whatever their case.
+NAMES_ELSEWHERE = {
+    "checkpoints": "Stable-diffusion", "diffusers": "Stable-diffusion", "loras": "Lora", "vae_approx": "VAE-approx", "clip": "text_encoder",
+    "text_encoders": "text_encoder", "text-encoder": "text_encoder", "te": "text_encoder", "diffusion_models": "unet",
+    "upscale_models": "ESRGAN", "realesrgan": "ESRGAN", "swinir": "ESRGAN", "dat": "ESRGAN", "hat": "ESRGAN", "scunet": "ESRGAN",
+}  # fmt: skip
+# What lies beside models/ in a whole installation of A1111, Forge or SD.Next.
+BESIDE = (
+    ("embeddings", "embeddings"),
+    ("ControlNet", "extensions/sd-webui-controlnet/models"),
+    ("ControlNetPreprocessor", "extensions/sd-webui-controlnet/annotator/downloads"),
+    ("wildcards", "wildcards"),
+    ("wildcards", "extensions/sd-dynamic-prompts/wildcards"),
+    ("wildcards", "extensions/stable-diffusion-webui-wildcards/wildcards"),
+)
 
 
 @dataclass(frozen=True)
 class Folders:
-    """program: the checkout. data: what the user owns (settings, outputs, cache). All paths absolute."""
+    """program: the checkout. data: what the user owns (settings, outputs, cache). All paths absolute.
+
+    model_dirs: (kind, folder) that come before models/; more_dirs: those that come after it and are only read, see `elsewhere`.
+    """
 
     program: Path
     data: Path
     models: Path
     model_dirs: tuple[tuple[str, Path], ...] = ()
+    more_dirs: tuple[tuple[str, Path], ...] = ()
 
     @classmethod
     def at(cls, data: Path | None = None, models: Path | None = None, **dirs: Path | None) -> Self:
@@ -44,8 +65,8 @@ class Folders:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Self:
         """Back from `data()`, in another process."""
-        dirs = tuple((kind, Path(p)) for kind, p in data["model_dirs"])
-        return cls(Path(data["program"]), Path(data["data"]), Path(data["models"]), dirs)
+        dirs, more = (tuple((kind, Path(p)) for kind, p in data.get(name, ())) for name in ("model_dirs", "more_dirs"))
+        return cls(Path(data["program"]), Path(data["data"]), Path(data["models"]), dirs, more)
 
     def to_data(self) -> dict[str, Any]:
         """JSON-ready; `from_data` reads it."""
@@ -58,7 +79,8 @@ class Folders:
         The program's own models/ is always among them, so the starter model is found with any --data-dir.
         """
         own = [path for k, path in self.model_dirs if k == kind]
-        wanted = [*own, self.models / kind, self.program / "models" / kind]
+        more = [path for k, path in self.more_dirs if k.casefold() == kind.casefold()]
+        wanted = [*own, self.models / kind, *more, self.program / "models" / kind]
         return list(dict.fromkeys(wanted))
 
     @property
@@ -75,12 +97,27 @@ class Folders:
         return self.cache / "job-files"
 
     @property
+    def inputs(self) -> Path:
+        """Pictures that were sent to begin with; removed when no job names them any more."""
+        return self.cache / "inputs"
+
+    @property
     def config_file(self) -> Path:
         return self.data / "config.json"
 
     @property
     def ui_config_file(self) -> Path:
         return self.data / "ui-config.json"
+
+    @property
+    def users_file(self) -> Path:
+        """Who may use a server; need not exist."""
+        return self.data / "users.json"
+
+    @property
+    def forms(self) -> Path:
+        """What each person's forms on the page hold, and their presets."""
+        return self.data / "forms"
 
     @property
     def styles_file(self) -> Path:
@@ -95,8 +132,58 @@ class Folders:
         return self.cache / "library.sqlite"
 
     @property
+    def pictures_file(self) -> Path:
+        """The index of the pictures that were made."""
+        return self.cache / "pictures.sqlite"
+
+    @property
     def logs(self) -> Path:
         return self.data / "log"
+
+
+def elsewhere(entries: Iterable[str]) -> tuple[tuple[tuple[str, Path], ...], list[str]]:
+    """((kind, folder) of every folder of models that these entries lead to, a sentence for each entry that leads nowhere).
+
+    An entry is a whole models folder, a whole installation of another program with models/ in it, or KIND=FOLDER for a single one.
+    """
+    found: list[tuple[str, Path]] = []
+    notices: list[str] = []
+    for entry in entries:
+        kind, mark, rest = entry.partition("=")
+        single = bool(mark) and _plain_kind(kind.strip())
+        root = Path(os.path.abspath(Path(rest.strip() if single else entry.strip()).expanduser()))
+        try:
+            rows = [(_plain_kind(kind.strip()) or "", root)] if single else _kinds_below(root)
+            root.stat()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            notices.append(f"The folder of models {root} cannot be used: {why}. See the setting extra_models_dirs.")
+            continue
+        found += rows
+    return tuple(dict.fromkeys(found)), notices
+
+
+def _plain_kind(name: str) -> str | None:
+    """The kind that a folder's name means; None for names that are no single word of ours."""
+    known = {kind.casefold(): kind for kind in (*MODEL_KINDS, "LyCORIS", "text_encoder", "unet", "VAE-approx", "clip_vision", "wildcards")}
+    return (known | NAMES_ELSEWHERE).get(name.casefold())
+
+
+def _kinds_below(root: Path) -> list[tuple[str, Path]]:
+    """Every folder of a models folder under its kind. Raises OSError."""
+    models = root / "models"
+    whole = models.is_dir()
+    with os.scandir(models if whole else root) as entries:
+        rows = [(_plain_kind(e.name) or e.name, Path(e.path)) for e in sorted(entries, key=lambda e: e.name) if _is_folder(e)]
+    beside = root if whole else root.parent if root.name.casefold() == "models" else None
+    return rows + [(kind, beside / name) for kind, name in BESIDE if beside is not None and (beside / name).is_dir()]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return not entry.name.startswith(".") and entry.is_dir()
+    except OSError:  # a link that leads round in a circle
+        return False
 
 
 def safe_join(base: Path, relative: str) -> Path:
@@ -112,11 +199,12 @@ def safe_join(base: Path, relative: str) -> Path:
     return joined
 
 
-def write_atomic(path: Path, data: bytes, *, overwrite: bool = True) -> None:
+def write_atomic(path: Path, data: bytes, *, overwrite: bool = True, mode: int = 0o644, sync: bool = True) -> None:
     """Write a file so that a crash leaves the old one or the new one, never a part.
 
-    Temporary file in the same folder, fsync, rename. overwrite=False raises FileExistsError when the name is taken.
-    Raises DiskFault when the file cannot be written; nothing is left behind then.
+    Temporary file in the same folder, fsync, rename. overwrite=False raises FileExistsError when the name is taken. mode: POSIX's, who
+    may read it. sync=False leaves `sync_folder`, which makes the new name sure, to a caller with many files. Raises DiskFault when the
+    file cannot be written; nothing is left behind then.
     """
     temp = ""
     try:
@@ -129,13 +217,14 @@ def write_atomic(path: Path, data: bytes, *, overwrite: bool = True) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temp, 0o644)
+        os.chmod(temp, mode)
         if overwrite:
             os.replace(temp, path)
         else:
             _place_new(temp, path)
         temp = ""
-        _sync_folder(path.parent)
+        if sync:
+            sync_folder(path.parent)
     except FileExistsError:
         raise
     except OSError as error:
@@ -161,7 +250,8 @@ def _place_new(temp: str, path: Path) -> None:
     os.unlink(temp)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Names in the folder are on the disk as they are now."""
     if os.name == "nt":
         return
     fd = os.open(folder, os.O_RDONLY)

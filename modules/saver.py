@@ -12,20 +12,30 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from modules import infotext
 from modules.faults import DiskFault
 from modules.folders import Folders, write_atomic
+from modules.library.pictures.noting import Noting
+from modules.pixels.incoming import picture_hash
 from modules.pixels.metadata import encode, fitting_format
 from modules.pixels.names import Scene, fill_pattern, safe_part
 from modules.prompts.styles import Styles
 from modules.request import Picture, ResolvedRequest
 
+# (task, is it a grid?) -> the setting that says where.
+FOLDERS = {
+    ("txt2img", False): "outdir_txt2img_samples",
+    ("txt2img", True): "outdir_txt2img_grids",
+    ("img2img", False): "outdir_img2img_samples",
+    ("img2img", True): "outdir_img2img_grids",
+}
 STRAY_AGE_S = 3600
 JOB_FILES_AGE_S = 86400
 _STRAY = re.compile(r"\.[a-z0-9_]{8}\.tmp")
@@ -41,6 +51,21 @@ class _Folder:
     stamp_ns: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Processed:
+    """A picture that was made from another one. parameters, items: the text that one's file carried; done: what was done, as pairs.
+
+    name: what the file shall be called, "" for a number; suffix: what stands behind either.
+    """
+
+    image: Image.Image
+    parameters: str = ""
+    items: Mapping[str, str] = field(default_factory=dict[str, str])
+    done: str = ""
+    name: str = ""
+    suffix: str = ""
+
+
 class Saver:
     """Saves the pictures of jobs. One a process; several processes may save into the same folder."""
 
@@ -51,6 +76,7 @@ class Saver:
         self._known: dict[str, _Folder] = {}  # by the prefix of the numbered names
         self._job = ""
         self._began = datetime.now()
+        self._noting = Noting(folders)
 
     def save(
         self,
@@ -62,27 +88,79 @@ class Saver:
         kind: str = "sample",
         saved: bool = True,
         extra: Mapping[str, object] | None = None,
+        suffix: str = "",
+        text: str | None = None,
+        place: int | None = None,
+        unique: bool = False,
+        grid_name: str = "grid",
     ) -> Picture:
         """Write a picture and say where it is. saved=False keeps it in the job's own folder of the cache.
 
-        index: 0 .. n-1, -1 for a grid; extra: more keys for the parameters text. Raises DiskFault; no half-written file is left then.
+        index: 0 .. n-1, -1 for a grid; extra: more keys for the parameters text; suffix: stands behind the name of the file.
+        text: the parameters text itself. place: its number in the job's folder where that is another than in the request; unique: there
+        may be others of this kind and number. grid_name: what stands before the number of a grid's file.
+        Raises DiskFault; no half-written file is left then.
         """
         settings, grid = resolved.settings, kind == "grid"
         size = {"width": image.width, "height": image.height}
-        text = infotext.write(resolved, index, extra=extra)
+        text = infotext.write(resolved, index, extra=extra) if text is None else text
         carried = text if settings["enable_pnginfo"] else ""
         extension = fitting_format(image, settings["grid_format" if grid else "samples_format"], carried)
         data = encode(image, extension, infotext=carried, quality=settings["jpeg_quality"], lossless=settings["webp_lossless"])
         with self._lock:
             scene = self._scene(image, resolved, index, job, text)
             if saved:
-                path = self._place(data, scene, grid=grid, extension=extension)
+                path = self._place(data, scene, grid=grid_name if grid else "", extension=extension, suffix=suffix)
             else:
-                path = self._folders.job_files / (safe_part(job) or "job") / f"{'grid' if grid else scene.at}.{extension}"
-                _write(path, data)
+                at = "grid" if grid else scene.at if place is None else place
+                folder = self._folders.job_files / (safe_part(job) or "job")
+                path = folder / f"{at}{suffix}.{extension}"
+                if unique or grid:
+                    path = _write_named(data, folder, f"{at}{suffix or ('-own' if unique else '')}", extension)
+                else:
+                    _write(path, data)
         if saved and settings["save_txt"] and not grid:
             _write(path.with_name(f"{path.stem}.txt"), f"{text}\n".encode("utf-8", "replace"))
+        if saved:
+            self._noting.saved(path, text, image.size, kind="grid" if grid else resolved.task, job=job)
         return Picture(index=index, path=str(path), seed=resolved.all_seeds[scene.at], **size, infotext=text, kind=kind, saved=saved)
+
+    def save_processed(self, work: Processed, *, settings: Mapping[str, Any], folder: Path, place: str, saved: bool = True) -> Path:
+        """Write a picture that was not made from a prompt. saved=False keeps it in the cache, as place ("job/index").
+
+        Numbered in its folder, or called work.name; a name that is taken gets a number behind it, nothing is written over.
+        Raises DiskFault.
+        """
+        both = joined(work.parameters, work.done)
+        carried, image = both if settings["enable_pnginfo"] else "", work.image
+        see_through = image.mode == "RGBA" and image.getchannel("A").getextrema()[0] < 255  # pyright: ignore[reportOperatorIssue]
+        wanted = "png" if see_through and settings["samples_format"] in ("jpg", "jpeg") else settings["samples_format"]
+        extension = fitting_format(image, wanted, carried)
+        items: dict[str, str] = {}
+        if extension == "png" and carried:
+            carried, items = work.parameters, {**work.items, **({"postprocessing": work.done} if work.done else {})}
+        data = encode(image, extension, infotext=carried, quality=settings["jpeg_quality"], lossless=settings["webp_lossless"], items=items)
+        stem, suffix = safe_part(work.name), safe_part(work.suffix)
+        with self._lock:
+            if not saved:
+                job, _, index = place.partition("/")
+                path = self._folders.job_files / (safe_part(job) or "job") / f"{index}.{extension}"
+                _write(path, data)
+            elif stem:
+                path = _write_named(data, folder, f"{stem}{suffix}", extension)
+            else:
+                path = self._write_numbered(data, folder, "", lambda n: f"{n:05}{suffix}.{extension}")
+        if saved and settings["save_txt"] and both:
+            _write(path.with_name(f"{path.stem}.txt"), f"{both}\n".encode("utf-8", "replace"))
+        return path
+
+    def save_input(self, image: Image.Image, settings: Mapping[str, Any]) -> str:
+        """Keep a copy of a picture that a run begins with, under the digest of its pixels, which comes back. Raises DiskFault."""
+        digest = picture_hash(image)
+        path = self._folders.data / settings.get("outdir_init_images", "outputs/init-images") / f"{digest}.png"
+        if not path.exists():
+            _write(path, encode(image, "png"))
+        return digest
 
     def _scene(self, image: Image.Image, resolved: ResolvedRequest, index: int, job: str, text: str) -> Scene:
         now = datetime.now()
@@ -100,22 +178,22 @@ class Saver:
         except DiskFault as fault:
             _log.warning("%s", fault)
 
-    def _place(self, data: bytes, scene: Scene, *, grid: bool, extension: str) -> Path:
-        """Write under outputs/ by the patterns of the settings."""
+    def _place(self, data: bytes, scene: Scene, *, grid: str, extension: str, suffix: str) -> Path:
+        """Write under outputs/ by the patterns of the settings. grid: what a grid's file is called, "" for a single picture."""
         settings = scene.resolved.settings
-        folder = self._folders.data / settings["outdir_txt2img_grids" if grid else "outdir_txt2img_samples"]
+        folder = self._folders.data / settings[FOLDERS[scene.resolved.task, bool(grid)]]
         by_pattern = settings["grid_save_to_dirs" if grid else "save_to_dirs"]
         if by_pattern:
             parts = fill_pattern(settings["directories_filename_pattern"] or "[date]", scene).split("/")
             folder = folder.joinpath(*filter(None, map(safe_part, parts)))
         if grid:
-            return self._write_numbered(data, folder, "grid-", lambda n: f"grid-{n:04}.{extension}")
+            return self._write_numbered(data, folder, f"{grid}-", lambda n: f"{grid}-{n:04}.{extension}")
         pattern = settings["samples_filename_pattern"] or ("[seed]" if by_pattern else "[seed]-[prompt_spaces]")
         stem = safe_part(fill_pattern(pattern, scene))
         if stem and not settings["save_images_add_number"]:
-            _write(folder / f"{stem}.{extension}", data)
-            return folder / f"{stem}.{extension}"
-        return self._write_numbered(data, folder, "", lambda n: f"{n:05}{'-' if stem else ''}{stem}.{extension}")
+            _write(folder / f"{stem}{suffix}.{extension}", data)
+            return folder / f"{stem}{suffix}.{extension}"
+        return self._write_numbered(data, folder, "", lambda n: f"{n:05}{'-' if stem else ''}{stem}{suffix}.{extension}")
 
     def _write_numbered(self, data: bytes, folder: Path, prefix: str, name: Callable[[int], str]) -> Path:
         """The file under the next free number of its folder; another process may take numbers at the same time."""
@@ -136,6 +214,24 @@ class Saver:
         if known is not None and known.path == folder and known.stamp_ns == _stamp_ns(folder) != 0:
             return known.next
         return _highest_number(folder, prefix) + 1
+
+
+def joined(parameters: str, done: str) -> str:
+    """Parameters with the pairs of what was done afterwards at the end of their last line, as A1111 writes them."""
+    return f"{parameters}, {done}" if parameters and done else parameters or done
+
+
+def _write_named(data: bytes, folder: Path, stem: str, extension: str) -> Path:
+    """A file of this name; "name-1", "name-2", ... when it is taken."""
+    number = 0
+    while True:
+        path = folder / f"{stem}{f'-{number}' if number else ''}.{extension}"
+        try:
+            write_atomic(path, data, overwrite=False)
+        except FileExistsError:
+            number += 1
+            continue
+        return path
 
 
 def _stamp_ns(folder: Path) -> int:

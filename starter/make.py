@@ -1,6 +1,6 @@
 """One command a part: `python -m starter.make PART [--size gpu|cpu] [--work DIR]`. Every part can be stopped and goes on where it was.
 
-Parts, in order: tokenizer, vae, text2image, captioner, scorer, upscaler, controlnet; `all` makes them one after another;
+Parts, in order: tokenizer, vae, text2image, captioner, scorer, upscaler, controlnet, loras; `all` makes them one after another;
 `install` copies what was made to its places under models/.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from starter import captioner, controlnet, scorer, text2image, tokenizer, upscaler, vae
+from starter import captioner, controlnet, loras, scorer, text2image, tokenizer, upscaler, vae
 from starter.drawings import Drawing, prepare
 from starter.scenes import Painter
 from starter.sizes import EVERYDAY, SIZES, Size
@@ -27,6 +27,7 @@ PLACES = {
     "scorer": "CLIP/darkroom-starter-scorer",
     "controlnet": "ControlNet/darkroom-starter-canny",
     "starter-2x.safetensors": "ESRGAN/darkroom-starter-2x.safetensors",
+    **{f"loras/{example.name}.safetensors": f"Lora/{example.name}.safetensors" for example in loras.EXAMPLES},
 }
 
 
@@ -66,6 +67,7 @@ PARTS: dict[str, Callable[[Path, Size, Painter], Path]] = {
     "scorer": scorer.make,
     "upscaler": upscaler.make,
     "controlnet": controlnet.make,
+    "loras": loras.make,
 }
 
 

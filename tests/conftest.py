@@ -12,9 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from modules.folders import PROGRAM, Folders
 
+# Property tests draw the same cases in every run, so that a run says something about the change and not about luck.
+# Others are drawn with `--hypothesis-profile=default`.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
+
+# The models here are tiny; two threads would wait for each other. Set before a room's conftest.py imports torch, which reads it once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 OFFLINE = Path(__file__).parent / "offline"
 LOG = Path(tempfile.mkdtemp(prefix="offline-")) / "attempts.txt"
 
@@ -22,7 +30,6 @@ LOG = Path(tempfile.mkdtemp(prefix="offline-")) / "attempts.txt"
 def pytest_configure() -> None:
     """Close the network before any test module is imported, here and in every Python process started from here."""
     LOG.touch()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models here are tiny; two threads would wait for each other
     os.environ["OFFLINE_LOG"] = str(LOG)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
     runpy.run_path(str(OFFLINE / "sitecustomize.py"))

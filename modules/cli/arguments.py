@@ -14,13 +14,23 @@ from modules.faults import RequestFault
 from modules.knobs import KnobField, coerce, knobs_of
 from modules.request import GenerationRequest
 
-API_ONLY = ("send_images",)
-USAGE = 'python launch.py txt2img [flags] "a red apple"'
+API_ONLY = ("send_images", "images", "image_names")
+FILES = ("init_images", "mask", "firstpass_image", "style_image")  # of a generation: here the names of picture files
+UNITS = "control_units"  # each a JSON object, with the names of picture files in it
+ALIASES = {"--init-image": "init_images"}
+EXAMPLE = '{"samples_format": "webp"}'
+EXAMPLES = {UNITS: '{"module": "canny", "model": "NAME", "image": "FILE"}'}
+USAGES = {
+    "txt2img": 'python launch.py txt2img [flags] "a red apple"',
+    "img2img": 'python launch.py img2img --init-image FILE [--mask FILE] [flags] "a red apple"',
+}
 
 
 def fields(record: type = GenerationRequest) -> dict[str, KnobField]:
     """Flag -> the field of the record that it sets."""
-    return {"--" + name.replace("_", "-"): field for name, field in knobs_of(record).items() if name not in API_ONLY}
+    known = knobs_of(record)
+    found = {"--" + name.replace("_", "-"): field for name, field in known.items() if name not in API_ONLY}
+    return found | {flag: known[name] for flag, name in ALIASES.items() if name in known}
 
 
 def read(
@@ -62,7 +72,11 @@ def _set(values: dict[str, Any], field: KnobField, value: str | None, left: list
         if not left:
             raise RequestFault(field.name, "needs a value")
         value = left.pop(0)
-    if field.kind in (list, tuple):
+    if field.name in FILES and field.kind is str:
+        values[field.name] = value
+    elif field.name == UNITS:
+        values[UNITS] = [*values.get(UNITS, []), _json(UNITS, value)]
+    elif field.kind in (list, tuple):
         values[field.name] = [*values.get(field.name, []), value]
     elif field.kind is dict:
         values[field.name] = coerce(field, _json(field.name, value))
@@ -74,13 +88,13 @@ def _json(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise RequestFault(name, f'must be JSON such as \'{{"samples_format": "webp"}}\' ({error})', got=text) from error
+        raise RequestFault(name, f"must be JSON such as '{EXAMPLES.get(name, EXAMPLE)}' ({error})", got=text) from error
 
 
-def help_text() -> str:
-    """What `txt2img --help` prints."""
+def help_text(command: str = "txt2img") -> str:
+    """What `txt2img --help` or `img2img --help` prints."""
     lines = [
-        f"usage: {USAGE}",
+        f"usage: {USAGES[command]}",
         "",
         "Prints one path a line; progress goes to the error output.",
         "The flags of `python launch.py --help` hold too.",
@@ -97,5 +111,8 @@ def flag_lines(record: type) -> list[str]:
         bounds = f" {low} to {high}." if low is not None and high is not None and field.name != "seed" else ""
         shown = str(field.default).lower() if field.kind is bool else field.default
         default = "" if field.default in (None, "", [], {}) else f" Default: {shown}."
-        lines.append(f"  {flag:<20} {field.knob.label}.{bounds} {field.knob.help}{default}".rstrip())
+        file = " A picture file; may be repeated." if field.name in FILES and field.kind is list else ""
+        file = " A picture file." if field.name in FILES and not file else file
+        file = f" May be repeated: '{EXAMPLES[UNITS]}'." if field.name == UNITS else file
+        lines.append(f"  {flag:<20} {field.knob.label}.{bounds}{file} {field.knob.help}{default}".rstrip())
     return lines

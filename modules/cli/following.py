@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from modules.app import App
 from modules.faults import Fault
-from modules.jobs import FILES, Job
+from modules.jobs import DEVICE, FILES, FINISHED, TRAIN, Job
 
 LOOK_S = 0.5
 CANCEL_WAIT_S = 60.0
+SAVE_WAIT_S = 1800.0  # a training ends its step and writes its state; pressed once more, it is not waited for
 DEATHS_ACCEPTED = 2
 OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -40,7 +41,9 @@ def follow(app: App, job: Job) -> Job:
         show.end()
         with contextlib.suppress(KeyboardInterrupt):
             app.jobs.cancel(job.id)
-            job = app.jobs.wait(job.id, CANCEL_WAIT_S)
+            if job.lane == TRAIN:
+                sys.stderr.write("saving after this step; press Ctrl+C again to end at once\n")
+            job = app.jobs.wait(job.id, SAVE_WAIT_S if job.lane == TRAIN else CANCEL_WAIT_S)
         raise Stopped(job) from None
     except Fault:
         app.jobs.cancel(job.id)
@@ -92,7 +95,7 @@ def warn(job: Job) -> None:
 
 
 def _worker(app: App, job: Job) -> dict[str, object]:
-    return app.jobs.files_worker() if job.lane == FILES else app.jobs.worker()
+    return {DEVICE: app.jobs.worker, FILES: app.jobs.files_worker, TRAIN: app.jobs.train_worker}[job.lane]()
 
 
 class _Progress:
@@ -119,9 +122,15 @@ class _Progress:
         live = app.jobs.live(job.id)
         if live is not None and live.steps and live.step:
             left = f", {live.eta_s:.0f} s left" if live.eta_s is not None else ""
+            if job.lane == TRAIN:
+                return live.text or "training", f"step {live.step} of {live.steps} ({live.fraction:.0%}{left})"
             if job.lane == FILES:
                 return str(job.resolved.get("title", job.kind)), f"{live.fraction:.0%}{left}"
             return f"batch {live.batch_no + 1} of {live.batch_count}", f"step {live.step} of {live.steps} ({live.fraction:.0%}{left})"
+        counts, _ = app.jobs.group(job.id)
+        if counts and job.state == "queued":
+            ended = sum(counts.get(state, 0) for state in FINISHED)
+            return f"cell {min(ended + 1, sum(counts.values()))} of {sum(counts.values())}", ""
         place = app.jobs.position(job.id)
         if place is not None and not app.jobs.owns_queue:
             return f"waiting, place {place[0]} of {place[1]} in the queue of the running server", ""

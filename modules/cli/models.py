@@ -31,6 +31,7 @@ WORK = {
     "unpickle": ("unpickle", ("source",), "a .ckpt or .pt file as .safetensors, read in a locked-up process"),
     "extract-lora": ("extract_lora", ("tuned", "base"), "the difference of two models as a LoRA"),
     "merge-lora": ("merge_lora", ("model", "loras"), "LoRAs as part of a model"),
+    "export-captioner": ("export_captioner", ("model",), "a captioner as ONNX graphs, in float32 and int8"),
 }
 LOOKS = {
     "list": "the models that are there, and why others cannot be used",
@@ -127,7 +128,7 @@ def _described(description: Description) -> list[str]:
 def help_text() -> str:
     """What `models --help` prints."""
     rows = {**LOOKS, **{name: about for name, (_, _, about) in WORK.items()}}
-    lines = [f"usage: {USAGE}", "", *(f"  {name:<14} {about}" for name, about in rows.items())]
+    lines = [f"usage: {USAGE}", "", *(f"  {name:<17} {about}" for name, about in rows.items())]
     return "\n".join([*lines, "", "models COMMAND --help lists the flags of a command.", ""])
 
 

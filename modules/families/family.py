@@ -42,7 +42,7 @@ class Variant:
     is what `Family.load` gives. config: name of its folder in modules/families/configs (`modules.families.shipped`).
     native_px: side of its training pictures. min_pixels, max_pixels: instead of the family's.
     guidance: how it is steered: "cfg" (two passes), "distilled" (one pass, the scale is an input of the model), "none" (one pass).
-    prompt_tokens: longest prompt for the T5 encoder. note: a sentence for people who choose it.
+    prompt_tokens: longest prompt for the T5 encoder. text_encoders: instead of the family's. note: a sentence for people who choose it.
     """
 
     title: str
@@ -54,6 +54,7 @@ class Variant:
     min_pixels: int | None = None
     max_pixels: int | None = None
     prompt_tokens: int | None = None
+    text_encoders: tuple[str, ...] | None = None
     note: str = ""
 
 
@@ -79,6 +80,7 @@ class Family:
     pictures fall apart, None when unknown. layout: name in `modules.weights.layouts`. text_encoders: components in order, with
     their kind in encoder_kinds: "clip_l", "clip_h", "clip_g", "t5" ("clip_*": chunks of 77 with weights; "t5": one long text).
     optional: those it can do without, with optional_note as the quality note. denoiser: "unet" or "transformer".
+    latents: a word that families share whose latents mean the same; "" for latents of its own architecture.
     prediction: what it predicts unless a description says otherwise. lora_dialects: names in use for it, for people.
     defaults: request fields, as A1111 names them ("steps", "cfg_scale", "sampler_name", "scheduler"); variants: by `Match.variant`.
 
@@ -106,6 +108,12 @@ class Family:
     min_pixels: int | None = None
     max_pixels: int | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    latents: str = ""
+
+    @property
+    def latent_space(self) -> str:
+        """Models with the same word here understand each other's latents."""
+        return self.latents or self.architecture
 
     def variant(self, name: str) -> Variant:
         """The variant of that name; the first one when the name is of another version of this program."""
@@ -114,6 +122,12 @@ class Family:
     def defaults_of(self, name: str) -> dict[str, Any]:
         """Request fields this variant likes best, the family's where it has none of its own."""
         return {**self.defaults, **self.variant(name).defaults}
+
+    def encoders_of(self, name: str) -> dict[str, str]:
+        """Text encoders of this variant: component -> kind ("clip_l", ...), in order."""
+        own = self.variant(name).text_encoders
+        kinds = dict(zip(self.text_encoders, self.encoder_kinds, strict=True))
+        return kinds if own is None else {part: kinds[part] for part in own}
 
     def pixels_of(self, name: str) -> tuple[int | None, int | None]:
         """(fewest, most) pixels of a picture of this variant; None where no limit is known."""

@@ -7,20 +7,34 @@ programs which write such files use; see also `lora_shapes` and `backbones`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from modules.families.backbones import find_flux, find_mmdit, find_unet, size
+from modules.families.backbones import UNet, find_flux, find_mmdit, find_unet, size
 from modules.families.lora_shapes import is_lora, lora_architecture
 from modules.families.strangers import name_of
 from modules.families.unets import generation
+from modules.faults import ModelFault
 from modules.weights.header import Header
+from modules.weights.layouts import control_lora, controls
 
 PLACES = {
     "checkpoint": "Stable-diffusion", "unet": "Stable-diffusion", "vae": "VAE", "taesd": "VAE", "text_encoder": "text_encoder",
     "lora": "Lora", "embedding": "embeddings", "controlnet": "ControlNet", "ip_adapter": "ControlNet", "upscaler": "ESRGAN",
+    "clip_vision": "clip_vision",
 }  # fmt: skip
 _ENCODERS = {768: "CLIP-L", 1024: "OpenCLIP-H", 1280: "OpenCLIP-G", 4096: "T5-XXL"}
+# A part of a name that only such files have -> what they are: beside ControlNets, and not run here.
+_CONTROL_STRANGERS = {
+    "lllite_": "a ControlNet-LLLite, whose changes lie inside the attention layers",
+    "style_embedding": "a style adapter (T2I-Adapter); take an IP-Adapter",
+    "pulid_": "a PuLID adapter, which needs InsightFace",
+    ".ctrl_to_base.": "a ControlNet-XS, which works inside the network's own layers",
+    ".motion_modules.": "a SparseCtrl of AnimateDiff, for films",
+    "encoder_hid_proj.": "a ControlNet for Kolors",
+}
+_ALONE = tuple(_CONTROL_STRANGERS.values())[:3]  # without a ControlNet's marks
 _TEXT_WIDTHS = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl"}
 
 
@@ -29,12 +43,14 @@ class Kind:
     """kind: a key of PLACES or "unknown". architecture: "sd1", "sd2", "sdxl", "sd3", "flux" when shapes tell, else None. why: a clause.
 
     width: latent channels of a VAE or TAESD (4, 16), text width of a text encoder or embedding (768, ...); None for others.
+    control: of a ControlNet "controlnet", "union" or "t2i_adapter", as `modules.request.ResolvedUnit` has it.
     """
 
     kind: str
     architecture: str | None
     why: str
     width: int | None = None
+    control: str = ""
 
     @property
     def place(self) -> str | None:
@@ -65,21 +81,56 @@ def _ip_adapter(header: Header) -> Kind | None:
     return Kind(kind="ip_adapter", architecture=_TEXT_WIDTHS.get(width), why="it is an IP-Adapter")
 
 
+def _clip_vision(header: Header) -> Kind | None:
+    width = size(header, "visual_projection.weight", 1, 2)
+    if not width or not header.has("vision_model.") or header.has("text_model."):
+        return None
+    return Kind(kind="clip_vision", architecture=None, why=f"it is a CLIP image encoder of width {width}", width=width)
+
+
 def _controlnet(header: Header) -> Kind | None:
-    names = header.tensors
-    if "lora_controlnet" in names:
-        return Kind(kind="controlnet", architecture="sdxl" if "label_emb.0.0.down" in names else None, why="it is a Control-LoRA")
-    marks = ("input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight", "controlnet_blocks.0.weight")
-    mark = next((m for m in marks if m in names or f"control_model.{m}" in names), None)
-    if mark is None and not header.has("control_model."):
-        adapter = header.has("body.0.block1.") or header.has("adapter.body.0.")
-        return Kind(kind="controlnet", architecture=None, why="it is a T2I-Adapter") if adapter else None
-    if "controlnet_x_embedder.weight" in names or header.has("double_blocks."):
-        return Kind(kind="controlnet", architecture="flux", why="it is a ControlNet with packed channels")
-    if header.has("pos_embed_input.") or header.has("joint_blocks.") or "transformer_blocks.0.attn.to_q.weight" in names:
-        return Kind(kind="controlnet", architecture="sd3", why="it is a ControlNet of joint blocks")
-    cross = next((i.shape[-1] for n, i in names.items() if n.endswith("transformer_blocks.0.attn2.to_k.weight") and i.shape), 0)
-    return Kind(kind="controlnet", architecture=_TEXT_WIDTHS.get(cross), why=f"it is a ControlNet that reads text of width {cross}")
+    if control_lora.LORA in header.tensors:
+        return _control_lora(header)
+    control = controls.recognise(header)
+    stranger = next((what for mark, what in _CONTROL_STRANGERS.items() if any(mark in name for name in header.tensors)), "")
+    if stranger and (control is not None or stranger in _ALONE):
+        return Kind(kind="controlnet", architecture=None, why=f"it is {stranger}")
+    if control is None:
+        return None
+    called = {"t2i_adapter": "a T2I-Adapter", "union": "a union ControlNet"}.get(control.kind, "a ControlNet")
+    try:
+        _, component = controls.described(header) or (None, None)
+        config = component.config if component else {}
+    except ModelFault as fault:
+        text = next((i.shape[-1] for n, i in header.tensors.items() if n.endswith("attn2.to_k.weight") and i.shape), 0)
+        meant = control.id if control.id in ("flux", "sd3") else _TEXT_WIDTHS.get(text)
+        return Kind(kind="controlnet", architecture=meant, why=f"it looks like {called}, but {fault.message.rstrip('.')}")
+    architecture = _controlled(control.id, config)
+    runs = "union" if config.get("num_mode") else control.kind
+    return Kind(kind="controlnet", architecture=architecture, why=f"it is {called} for {architecture}", control=runs)
+
+
+def _control_lora(header: Header) -> Kind:
+    width, lack = control_lora.text_width(header), control_lora.lacking(header)
+    xl = "sdxl" if any(name.startswith("label_emb.") for name in header.tensors) else None
+    architecture = _TEXT_WIDTHS.get(width, xl)
+    if lack:
+        return Kind(kind="controlnet", architecture=architecture, why=f"it is a Control-LoRA that lacks {lack}")
+    if architecture is None:
+        return Kind(kind="controlnet", architecture=None, why=f"it is a Control-LoRA for a model that reads text of width {width}")
+    return Kind(kind="controlnet", architecture=architecture, why=f"it is a Control-LoRA for {architecture}", control="controlnet")
+
+
+def _controlled(control: str, config: Mapping[str, Any]) -> str:
+    """The architecture that a control is for."""
+    if control in ("flux", "sd3"):
+        return control
+    if control == "t2i":
+        return "sdxl" if config["adapter_type"] == "full_adapter_xl" else "sd1"
+    if config.get("addition_embed_type"):
+        return "sdxl"
+    width, linear = config.get("cross_attention_dim") or 0, bool(config["use_linear_projection"])
+    return generation(UNet(names="", in_channels=4, out_channels=4, context=width, labels=None, linear=linear))
 
 
 def _model(header: Header) -> Kind | None:
@@ -174,5 +225,5 @@ def _upscaler(header: Header) -> Kind | None:
 
 
 _TESTS: tuple[Callable[[Header], Kind | None], ...] = (
-    _ip_adapter, _lora, _controlnet, _model, _vae, _taesd, _text_encoder, _embedding, _upscaler,
+    _ip_adapter, _clip_vision, _lora, _controlnet, _model, _vae, _taesd, _text_encoder, _embedding, _upscaler,
 )  # fmt: skip

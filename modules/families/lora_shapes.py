@@ -73,7 +73,8 @@ def _of_transformer(header: Header, names: list[str]) -> tuple[str | None, str] 
         return None
     if any("img_mod" in name or "img_mlp" in name for name in plain):
         return None, "it is for a Qwen-Image model"
-    widths = {_side(header, name) for name in plain if "attn.to_q" in name or "attn_to_q" in name or "add_q_proj" in name}
+    queries = [name for name in plain if "attn.to_q" in name or "attn_to_q" in name or "add_q_proj" in name]
+    widths = {_side(header, name) or _kronecker(header, name) for name in queries}
     if 3072 in widths:
         return "flux", "its blocks have the width of Flux"
     if widths & {1536, 2432}:

@@ -48,6 +48,7 @@ SD15 = Family(
     cell_px=8,
     multiple_of_px=8,
     latent_channels=4,
+    latents="sd",
     layout="sd1",
     detect=detect,
     load=load,

@@ -83,6 +83,7 @@ SD2 = Family(
     cell_px=8,
     multiple_of_px=8,
     latent_channels=4,
+    latents="sd",
     layout="sd2",
     detect=detect,
     load=load,

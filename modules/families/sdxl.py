@@ -92,6 +92,7 @@ SDXL = Family(
             config="sdxl-refiner",
             native_px=1024,
             tasks={"txt2img": _REFINER, "img2img": _REFINER, "inpaint": _INPAINT},
+            text_encoders=("text_encoder_2",),
             note="Made for the last fifth of the steps of another XL model; alone it gives weak pictures.",
         ),
         "inpainting": Variant(

@@ -59,6 +59,13 @@ def tokenizer(name: str, component: str) -> Any:
     return kinds[row["files"]].from_pretrained(TOKENIZERS / row["files"], local_files_only=True, **options)
 
 
+def tokenizer_folder(name: str, component: str) -> Path:
+    """Where the files of a component's tokenizer lie; that of the first one when the config folder has no such component."""
+    table = _read(folder(name) / _TABLE)
+    row = table.get(component) or next(iter(table.values()))
+    return TOKENIZERS / row["files"]
+
+
 def write(name: str, target: Path) -> Path:
     """A complete config folder with its tokenizers at `target`, as `from_single_file(config=...)` wants it. Returns the target."""
     shutil.copytree(folder(name), target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_TABLE))

@@ -74,6 +74,10 @@ class Bench:
         """Take a placed pipeline back to main memory; `place` puts it on the device again."""
         policies.lift(pipeline)
 
+    def aside(self, pipeline: Any) -> None:
+        """Free the device of a placed pipeline in the middle of a call; `lift`, then `place`, puts it on the device again."""
+        policies.aside(pipeline)
+
     def step_down(self) -> bool:
         """Take the next, more careful policy; False when there is none."""
         following = policies.after(self.policy, self.device.kind)

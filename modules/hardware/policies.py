@@ -49,6 +49,15 @@ def lift(pipeline: Any) -> None:
     pipeline.to("cpu")
 
 
+def aside(pipeline: Any) -> None:
+    """Free the device for another model while a call of this pipeline is under way: hooks stay, since the call goes on through them."""
+    offloaded: list[Any] = getattr(pipeline, "_all_hooks", [])
+    for hook in offloaded:
+        hook.offload()
+    if not any(hasattr(part, "_hf_hook") for part in pipeline.components.values()):
+        pipeline.to("cpu")
+
+
 def _spare_vae(pipeline: Any) -> None:
     """Decode one picture at a time, and a large one in tiles: the peak of a run is in the decoder."""
     pipeline.vae.enable_slicing()

@@ -4,7 +4,11 @@ Knows how long work is kept, run, cancelled, retried and reported; knows nothing
 worker process knows that) nor about pages or HTTP. Start reading at `Jobs`.
 """
 
-from modules.jobs.records import DEVICE, FILES, FINISHED, LANES, STATES, Event, Job, Live
+from modules.jobs.lists import Filter, filter_of
+from modules.jobs.records import DEVICE, FILES, FINISHED, LANES, STATES, TRAIN, Event, Job, Live, NewJob, Turn, new_id
 from modules.jobs.service import Jobs
 
-__all__ = ["DEVICE", "FILES", "FINISHED", "LANES", "STATES", "Event", "Job", "Jobs", "Live"]
+__all__ = [
+    "DEVICE", "FILES", "FINISHED", "LANES", "STATES", "TRAIN", "Event", "Filter", "Job", "Jobs", "Live", "NewJob", "Turn", "filter_of",
+    "new_id",
+]  # fmt: skip

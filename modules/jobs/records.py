@@ -10,7 +10,7 @@ from typing import Any
 
 STATES = ("queued", "running", "done", "failed", "canceled", "parked")
 FINISHED = frozenset({"done", "failed", "canceled", "parked"})
-DEVICE, FILES = LANES = ("device", "files")  # pictures, on the device; work on model files, beside them
+DEVICE, FILES, TRAIN = LANES = ("device", "files", "train")  # pictures, on the device; beside them work on model files, and training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,11 @@ class Job:
     lane: which worker runs it, one of LANES; jobs of different lanes run side by side.
 
     request: as asked; resolved: nothing left open; result: `Result.to_data()`; fault: `Fault.data()`.
+    Queued jobs run by priority, highest first, then by place, lowest first: a number that only says before or behind. held: it does not
+    begin until it is released; deadline_s: it must have begun by then, else it is canceled.
+
+    group_id: id of the job that gathers what this one makes, None for none. A gathering job does not begin while one of its group runs,
+    and is given what they made.
     """
 
     id: str
@@ -38,6 +43,10 @@ class Job:
     result: dict[str, Any] | None
     fault: dict[str, Any] | None
     lane: str = DEVICE
+    held: bool = False
+    deadline_s: float | None = None
+    place: int = 0
+    group_id: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -48,14 +57,38 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Turn:
+    """When a new job may have its turn. priority: higher ones first; deadline_s, held: see `Job`."""
+
+    priority: int = 0
+    deadline_s: float | None = None
+    held: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A job that is submitted together with others. id: of `new_id`; the rest as in `Job`."""
+
+    id: str
+    kind: str
+    request: dict[str, Any]
+    resolved: dict[str, Any]
+    key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Event:
-    """One numbered event of a job. number: 1, 2, ... within the job; type: state, picture, warning, log or done."""
+    """One numbered event. number: 1, 2, ... within its job; serial: grows over all jobs, with gaps.
+
+    type: state, queue (priority, hold or deadline changed), picture, warning, log or done. job: "" for the queue as a whole.
+    """
 
     job: str
     number: int
     time_s: float
     type: str
     data: dict[str, Any]
+    serial: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,8 @@ class WorkerPlan:
     """How to start a worker. runner: "module:function"; folders, flags: plain data; program: the working directory.
 
     lane: whose jobs it runs; idle_s: seconds without work after which it ends, to be started again for the next job; None: it stays.
-    hint: what a person may try when it dies under a job.
+    hint: what a person may try when it dies under a job. stall_s: seconds without a word after which steps have stopped; None: STALL_S.
+    farewell_s: seconds that a job which can go on later has to save when the program ends; 0 for jobs that cannot.
     """
 
     runner: str
@@ -45,6 +46,8 @@ class WorkerPlan:
     lane: str = DEVICE
     idle_s: float | None = None
     hint: str = "try a smaller size or batch"
+    stall_s: float | None = None
+    farewell_s: float = 0.0
 
 
 @dataclass
@@ -60,12 +63,24 @@ class _Run:
 
 
 class Slot:
-    """Runs jobs on one device until `stop`. `changed` is called after every change that somebody may wait for."""
+    """Runs jobs on one device until `stop`. `changed` is called after every change that somebody may wait for.
 
-    def __init__(self, store: JobStore, plan: WorkerPlan, index: int, changed: Callable[[str], None]) -> None:
+    wants_room: called when the job in hand needs memory that models of other workers hold.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        plan: WorkerPlan,
+        index: int,
+        changed: Callable[[str], None],
+        wants_room: Callable[[Slot], None] | None = None,
+    ) -> None:
         self._store = store
         self._plan = plan
         self._changed = changed
+        self._wants_room = wants_room
+        self._giving: list[Callable[[Slot], None]] = []
         self._index = index
         self._inbox: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
         self._process: subprocess.Popen[bytes] | None = None
@@ -88,7 +103,7 @@ class Slot:
         """End the worker. A job it is running goes back to the queue and does not lose an attempt."""
         self._stopping.set()
         self.nudge()
-        self._thread.join(timeout_s)
+        self._thread.join(timeout_s + (self._plan.farewell_s if self._run is not None else 0.0))
 
     def nudge(self) -> None:
         """There may be something to do."""
@@ -112,12 +127,27 @@ class Slot:
             with contextlib.suppress(OSError, ValueError):
                 wire.send(order)
 
+    def give_room(self, given: Callable[[Slot], None]) -> None:
+        """Have the worker put its model away, after the job in hand. given: called then, on any thread; at once without a worker."""
+        self._giving.append(given)
+        if self._wire is None:
+            self._room_given()
+        else:
+            self.tell({"do": "give_room"})
+
+    def _room_given(self) -> None:
+        giving, self._giving = self._giving, []
+        for given in giving:
+            given(self)
+
     def run(self) -> None:
         """The slot's thread."""
         while not self._stopping.is_set():
+            for job_id in self._store.order.expire():
+                self._changed(job_id)
             if self._process is None and self._wanted():
                 self._spawn()
-            if self._ready and self._run is None and self._store.fact("paused") != "1":
+            if self._ready and self._run is None and not self._store.paused():
                 self._begin_next()
             self._take_message(timeout_s=0.5 if self._run else 1.0)
             self._watch_over()
@@ -127,7 +157,7 @@ class Slot:
         """Is there a reason for a worker to live?"""
         if self._plan.idle_s is None:
             return True
-        return self._store.fact("paused") != "1" and self._store.count("queued", self._plan.lane) > 0
+        return not self._store.paused() and self._store.order.ready(self._plan.lane)
 
     def _spawn(self) -> None:
         if self._deaths:
@@ -136,9 +166,23 @@ class Slot:
                 return
         self._life += 1
         self._ready = False
-        log = _open_log(self._plan.log)
-        with log:
-            self._process = subprocess.Popen(
+        try:
+            self._process = self._start_process()
+        except OSError as error:  # a full disk, no more processes: it may get better, and the jobs wait
+            self._deaths += 1
+            self.status |= {"state": "dead", "pid": None, "message": f"The worker cannot be started ({error}); it is tried again."}
+            return
+        wire = Wire(cast(BinaryIO, self._process.stdout), cast(BinaryIO, self._process.stdin))
+        with contextlib.suppress(OSError, ValueError):  # first of all: what other threads tell it must come later
+            wire.send({"runner": self._plan.runner, "folders": self._plan.folders, "flags": self._plan.flags, "device_index": self._index})
+        self._wire = wire
+        self.status |= {"state": "starting", "pid": self._process.pid, "message": "Starting the worker…", "model": None}
+        threading.Thread(target=self._listen, args=(self._wire, self._life), daemon=True, name=f"worker-{self._index}").start()
+
+    def _start_process(self) -> subprocess.Popen[bytes]:
+        """Raises OSError."""
+        with _open_log(self._plan.log) as log:
+            return subprocess.Popen(
                 [sys.executable, "-m", "modules.jobs.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -147,10 +191,6 @@ class Slot:
                 env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"},
                 start_new_session=os.name != "nt",
             )
-        self._wire = Wire(cast(BinaryIO, self._process.stdout), cast(BinaryIO, self._process.stdin))
-        self.status |= {"state": "starting", "pid": self._process.pid, "message": "Starting the worker…", "model": None}
-        threading.Thread(target=self._listen, args=(self._wire, self._life), daemon=True, name=f"worker-{self._index}").start()
-        self.tell({"runner": self._plan.runner, "folders": self._plan.folders, "flags": self._plan.flags, "device_index": self._index})
 
     def _listen(self, wire: Wire, life: int) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -166,7 +206,10 @@ class Slot:
         made = [e.data for e in self._store.events(job.id) if e.type == "picture"] if job.attempts > 1 else []
         self._run = _Run(job=job, live=Live(job=job.id, text=self.status["message"]))
         self.status |= {"state": "busy"}
-        self.tell({"do": "job", "job": {"id": job.id, "kind": job.kind, "resolved": job.resolved, "attempts": job.attempts, "made": made}})
+        work = {"id": job.id, "kind": job.kind, "resolved": job.resolved, "attempts": job.attempts, "made": made}
+        if gathers := job.resolved.get("gathers"):
+            work["gathered"] = self._store.groups.states(gathers)
+        self.tell({"do": "job", "job": work})
         self._changed(job.id)
 
     def _rest(self) -> None:
@@ -197,6 +240,11 @@ class Slot:
                 self.status |= {"state": "idle", "memory": message["memory"]}
             case "gone":
                 self._worker_gone()
+            case "room_given":
+                self.status |= {"model": None, "memory": message["memory"]}
+                self._room_given()
+            case "room_wanted" if self._wants_room is not None:
+                self._wants_room(self)
             case _:
                 self._take_run_message(message)
         self._changed("")
@@ -212,10 +260,14 @@ class Slot:
                 self._set_live(preview=base64.b64decode(message["jpeg"]), preview_number=message["number"])
             case "event":
                 self._store.add_event(run.job.id, message["type"], message["data"])
+                self._changed(run.job.id)
             case "done":
                 self._deaths = 0
                 self._run = None
-                self._store.finish(run.job.id, message["state"], result=message["result"], fault=message["fault"])
+                if message["state"] == "paused":
+                    self._store.requeue(run.job.id, fault=None, counts=False, held=True)
+                else:
+                    self._store.finish(run.job.id, message["state"], result=message["result"], fault=message["fault"])
                 self._changed(run.job.id)
             case _:
                 pass
@@ -246,10 +298,10 @@ class Slot:
             self._set_live(flags=run.live.flags | {asked})
             self.tell({"do": asked, "job": run.job.id})
             if asked == "skip":
-                self._store.clear_asked(run.job.id)
+                self._store.clear_asked(run.job.id, "skip")
                 self._set_live(flags=run.live.flags - {"skip"})
         sampling = 0 < run.live.step < run.live.steps
-        if sampling and time.monotonic() - run.last_step > max(STALL_S, STALL_STEPS * run.step_s):
+        if sampling and time.monotonic() - run.last_step > max(self._plan.stall_s or STALL_S, STALL_STEPS * run.step_s):
             self.status |= {"message": "The worker stopped answering and is started again."}
             self._kill()
 
@@ -258,6 +310,7 @@ class Slot:
         code = process.wait() if process else None
         self._deaths += 1
         self._ready = False
+        self._room_given()
         self.status |= {"state": "dead", "pid": None, "message": f"The worker ended (exit {code}); starting another one."}
         run, self._run = self._run, None
         if run is not None:
@@ -274,11 +327,26 @@ class Slot:
             self._process.kill()
 
     def _end_worker(self) -> None:
-        run, self._run = self._run, None
+        run = self._run
         if run is not None:
+            self._let_save(run)
+            self._run = None
             self._store.requeue(run.job.id, fault=None, counts=False)
         self._end_process(patience_s=0.3 if run is None else 0.01)
         self.status |= {"state": "off", "pid": None, "message": ""}
+
+    def _let_save(self, run: _Run) -> None:
+        """The job in hand stops as for a pause; what it says then is not written down, as it goes on at the next start."""
+        end = time.monotonic() + self._plan.farewell_s
+        if self._plan.farewell_s:
+            self.tell({"do": "pause", "job": run.job.id})
+        while (left := end - time.monotonic()) > 0:
+            try:
+                life, message = self._inbox.get(timeout=left)
+            except queue.Empty:
+                return
+            if life == self._life and message["say"] in ("done", "gone"):
+                return
 
     def _end_process(self, patience_s: float) -> None:
         """Ask the worker to quit; end it when it does not in time."""

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,12 +24,14 @@ from modules.jobs.wire import Wire
 
 WATCHED_S = 3.0
 UNWATCHED_S = 0.25
+ROOM_WAIT_S = 600.0
 
 
 class RunControl:
     """What a runner uses to report on its job and to learn that it should stop. Made anew for each job.
 
-    interrupted: stop at the next step and keep the pictures; take_skip(): end the current batch only (asks once);
+    interrupted: stop at the next step and keep the pictures; paused: it was for a pause, so that a job that can go on later ends with the
+    state "paused" and waits; take_skip(): end the current batch only (asks once);
     watched: somebody looks at the progress, so previews are worth making.
     """
 
@@ -36,10 +39,12 @@ class RunControl:
         self._wire = wire
         self.job = job
         self.interrupted = False
+        self.paused = False
         self.skipped = False
         self.watched_until = 0.0
         self._previews = 0
         self._told = (0.0, -1)
+        self._room = threading.Event()
 
     @property
     def watched(self) -> bool:
@@ -66,6 +71,23 @@ class RunControl:
         """A numbered, durable event: "picture", "warning" or "log"."""
         self._wire.send({"say": "event", "job": self.job, "type": kind, "data": data})
 
+    def make_room(self, timeout_s: float = ROOM_WAIT_S) -> bool:
+        """Have the workers of the devices put their models away, and wait for it; False when the time was up or the job is stopped.
+
+        A worker does so after the job it has in hand.
+        """
+        self._room.clear()
+        self._wire.send({"say": "room_wanted"})
+        end = time.monotonic() + timeout_s
+        while not self._room.wait(0.2):
+            if self.interrupted or time.monotonic() > end:
+                return False
+        return True
+
+    def room_made(self) -> None:
+        """What `make_room` waits for has come."""
+        self._room.set()
+
     def status(self, message: str, **facts: Any) -> None:
         """What the worker is doing, for people; facts (model=...) are kept until they change."""
         self._wire.send({"say": "status", "message": message, **facts})
@@ -83,12 +105,14 @@ class Runner(Protocol):
         ...
 
     def run(self, job: dict[str, Any], control: RunControl) -> tuple[str, dict[str, Any]]:
-        """Do a job; returns (state, result) with state "done" or "canceled". Raises Fault, Cancelled."""
+        """Do a job; returns (state, result) with state "done", "canceled" or "paused". Raises Fault, Cancelled."""
         ...
 
     def memory(self) -> dict[str, Any]:
         """Memory figures in the shape of A1111's /sdapi/v1/memory."""
         ...
+
+    # give_room() -> object, where there is one: let go of what is kept for the next job, for the sake of another worker.
 
 
 class Worker:
@@ -109,8 +133,14 @@ class Worker:
                     control.watched_until = time.monotonic() + WATCHED_S
                 case "interrupt" if control and control.job == order.get("job"):
                     control.interrupted = True
+                case "pause" if control and control.job == order.get("job"):
+                    control.paused = control.interrupted = True
                 case "skip" if control and control.job == order.get("job"):
                     control.skipped = True
+                case "room" if control and control.job == order.get("job"):
+                    control.room_made()
+                case "give_room":
+                    self._orders.put(order)
                 case "job":  # the control exists from now on, so that an interrupt cannot come too early
                     self._control = RunControl(self._wire, order["job"]["id"])
                     self._orders.put({**order, "control": self._control})
@@ -132,9 +162,19 @@ class Worker:
             order = self._orders.get()
             if order["do"] == "quit":
                 return
+            if order["do"] == "give_room":
+                self._give_room()
+                continue
             if order["do"] == "job":
                 self._run(order["job"], order["control"])
             self._wire.send({"say": "idle", "memory": self._runner.memory()})
+
+    def _give_room(self) -> None:
+        """Another worker needs memory: what this one keeps for the next job goes."""
+        give: Callable[[], object] | None = getattr(self._runner, "give_room", None)
+        if give is not None:
+            give()
+        self._wire.send({"say": "room_given", "memory": self._runner.memory()})
 
     def _run(self, job: dict[str, Any], control: RunControl) -> None:
         answer: dict[str, Any]

@@ -18,6 +18,7 @@ from modules.library.sidecars import EMBEDDED
 from modules.weights import gguf, model_folder
 from modules.weights import header as headers
 from modules.weights.header import BITS, Header
+from modules.weights.layouts.controls import joined
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 log = logging.getLogger(__name__)
@@ -42,6 +43,9 @@ def expected_kind(found: Found) -> str:
 
 
 def _folder(found: Found) -> Facts:
+    if not (found.path / model_folder.INDEX).is_file():
+        whole, _ = joined(found.path)
+        return _facts(found, whole)
     description = model_folder.read(found.path)
     family, match = identify(description)
     main = next((p for part in DENOISERS for p in sorted((found.path / part).glob("*.safetensors"))), None)
@@ -56,15 +60,21 @@ def _file(found: Found) -> Facts:
     if found.format == "pickle":
         why = f"{found.path.name} is a {found.path.suffix} file; those can hold programs and are not opened."
         raise ModelFault(f"{why} {_pickle_way(found)}")
-    header = gguf.read(found.path) if found.format == "gguf" else headers.read(found.path)
+    return _facts(found, gguf.read(found.path) if found.format == "gguf" else headers.read(found.path))
+
+
+def _facts(found: Found, header: Header) -> Facts:
     kind = kind_of(header)
     name = "upscaler" if kind.kind == "unknown" and found.place == "ESRGAN" else kind.kind
     precision, parameters = _numbers(header)
     plain = Facts(
         kind=name, architecture=kind.architecture, precision=precision, parameters=parameters,
         alias=header.metadata.get("ss_output_name", "")[:200], metadata=_kept(header), content_sha256=_told_digest(header),
-        extra={"pictured": True} if EMBEDDED in header.metadata else {},
+        extra={**({"pictured": True} if EMBEDDED in header.metadata else {}), **({"control": kind.control} if kind.control else {})},
     )  # fmt: skip
+    if name == "controlnet" and not kind.control:
+        why = f"{found.path.name} cannot be used: {kind.why}, and this version runs ControlNets and T2I-Adapters that are whole."
+        return dataclasses.replace(plain, refusal=why)
     if name == "embedding":
         return dataclasses.replace(plain, extra={**plain.extra, **_vectors(header)})
     try:
@@ -79,7 +89,8 @@ def _file(found: Found) -> Facts:
 def _checkpoint(header: Header, plain: Facts) -> Facts:
     """Raises ModelFault with each family's reason when none knows it."""
     family, match = identify(header)
-    needed = [part for part in ("vae", *family.text_encoders) if part not in match.parts and part not in family.optional]
+    wanted = ("vae", *family.encoders_of(match.variant))
+    needed = [part for part in wanted if part not in match.parts and part not in family.optional]
     return dataclasses.replace(
         plain, kind="unet" if plain.kind == "unet" else "checkpoint", architecture=family.architecture, family=family.id,
         variant=match.variant, prediction=match.prediction, native_px=match.native_px,

@@ -24,7 +24,8 @@ from modules.library.scan import places, walk
 from modules.weights.hashes import content_sha256, file_sha256, folder_sha256
 
 log = logging.getLogger(__name__)
-HASHED = (*CHECKPOINTS, "embedding", "vae")  # of LoRAs there may be terabytes; theirs are computed when one is used
+# Of LoRAs there may be terabytes: when one is used.
+HASHED = (*CHECKPOINTS, "embedding", "vae", "taesd", "text_encoder", "controlnet", "ip_adapter")
 MANY = 300  # open rows from which on a process of its own reads them
 
 

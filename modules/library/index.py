@@ -19,7 +19,7 @@ from typing import Any
 from modules.library.describe import expected_kind
 from modules.library.rows import LISTS, REFUSED, Facts, Found, ModelRow
 
-SHAPE = 2  # changes with the table `files`; digests are worth keeping and have a table of their own
+SHAPE = 3  # changes with the table `files`; digests are worth keeping and have a table of their own
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files (
   id TEXT PRIMARY KEY, path TEXT NOT NULL, base TEXT NOT NULL, place TEXT NOT NULL, name TEXT NOT NULL, title TEXT NOT NULL,
@@ -125,9 +125,21 @@ class Index:
         rows = self._read(f"{_ROWS} WHERE {where} ORDER BY f.sort, f.path LIMIT ? OFFSET ?", (*values, limit, offset))
         return [_row(row) for row in rows]
 
-    def count(self, kinds: Sequence[str], search: str = "", *, refused: bool | None = False) -> int:
+    def after(
+        self, kinds: Sequence[str], search: str, place: Sequence[str] | None, limit: int, *, refused: bool, fits: tuple[str, str] | None
+    ) -> list[ModelRow]:
+        """Rows in the order of their names behind a place in it: (name with small letters, id) of the row before; None: from the beginning.
+
+        fits: (family, architecture); rows of that family, and those without one that are made for its architecture.
+        """
+        where, values = _where(kinds, search, refused, fits)
+        behind = "(f.sort, f.id) > (?, ?)" if place else "1"
+        rows = self._read(f"{_ROWS} WHERE {where} AND {behind} ORDER BY f.sort, f.id LIMIT ?", (*values, *(place or ()), limit))
+        return [_row(row) for row in rows]
+
+    def count(self, kinds: Sequence[str], search: str = "", *, refused: bool | None = False, fits: tuple[str, str] | None = None) -> int:
         """How many rows `rows` would give without a limit."""
-        where, values = _where(kinds, search, refused)
+        where, values = _where(kinds, search, refused, fits)
         return int(self._read(f"SELECT COUNT(*) FROM files f WHERE {where}", values)[0][0])
 
     def counts(self) -> dict[str, int]:
@@ -247,11 +259,14 @@ def _row(row: sqlite3.Row) -> ModelRow:
     return ModelRow(**values)
 
 
-def _where(kinds: Sequence[str], search: str, refused: bool | None) -> tuple[str, list[Any]]:
+def _where(kinds: Sequence[str], search: str, refused: bool | None, fits: tuple[str, str] | None = None) -> tuple[str, list[Any]]:
     parts = [f"f.kind IN ({_marks(kinds)})"] if kinds else ["1"]
     values: list[Any] = list(kinds)
     if refused is not None:
         parts.append("f.refusal != ''" if refused else "f.refusal = ''")
+    if fits is not None:
+        parts.append("(f.family = ? OR (f.family IS NULL AND f.architecture = ?))")
+        values += fits
     for word in search.split()[:8]:
         parts.append("(f.title || ' ' || f.name || ' ' || f.alias || ' ' || COALESCE(f.family, f.architecture, '')) LIKE ? ESCAPE '\\'")
         values.append(f"%{word[:100].translate(_ESCAPED)}%")

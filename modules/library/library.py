@@ -12,17 +12,19 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from modules.families import FAMILIES
 from modules.faults import ModelFault, UnknownName
 from modules.folders import Folders
 from modules.library import filler as fill
 from modules.library import removal
 from modules.library.describe import describe
 from modules.library.index import Index
-from modules.library.rows import CHECKPOINTS, LISTS, REFUSED, ModelRow
+from modules.library.rows import CHECKPOINTS, LISTS, LOOSE, REFUSED, UNKNOWN, ModelRow
 from modules.library.scan import places
 from modules.request import Checkpoint
 
 STARTER = "darkroom-starter"
+CHECKPOINT_PLACES = ("Stable-diffusion", "unet", LOOSE)
 START_S = 1.5  # how long the start may wait for checkpoints that were never described; the rest follows in the background
 WALK_S = 30.0
 _BRACKET = re.compile(r"\s*\[([0-9a-f]{4,64})\]\s*$", re.IGNORECASE)
@@ -36,9 +38,15 @@ class Library:
         self._folders = folders
         self._index = Index(folders.library_file)
         self._filler = fill.Filler(folders, self._index)
-        self._filler.walk("Stable-diffusion")
-        self._filler.describe_open(CHECKPOINTS, START_S)
+        for place in CHECKPOINT_PLACES:
+            self._filler.walk(place)
+        self._filler.describe_open((*CHECKPOINTS, UNKNOWN), START_S)
         self._filler.start()
+
+    @property
+    def folders(self) -> Folders:
+        """The folders that it looks into."""
+        return self._folders
 
     # ---- lists of every kind ---------------------------------------------------------------------------------------
 
@@ -46,9 +54,26 @@ class Library:
         """Rows of a list (a key of LISTS, "" for all usable, "refused"), by name. search: words that must all stand in it."""
         return self._index.rows(_kinds(kind), search, offset, limit, refused=kind == REFUSED)
 
-    def count(self, kind: str = "", search: str = "") -> int:
-        """How many rows `rows` would give without a limit."""
-        return self._index.count(_kinds(kind), search, refused=kind == REFUSED)
+    def sure_rows(self, kind: str) -> list[ModelRow]:
+        """Usable rows of a list, with all of its files described, and those of which only their content tells that they belong there."""
+        self._filler.walked.wait(WALK_S)
+        self._filler.describe_open((*_kinds(kind), UNKNOWN))
+        return self.rows(kind)
+
+    def after(
+        self, kind: str = "", search: str = "", family: str = "", place: Sequence[str] | None = None, limit: int = 100
+    ) -> tuple[list[ModelRow], list[str] | None]:
+        """Rows of a list behind a place in it, and the place behind them, None when they are the last. place: None from the beginning.
+
+        family: a name of FAMILIES; LoRAs and others that say only what network they are made for count as well. Raises UnknownName.
+        """
+        rows = self._index.after(_kinds(kind), search, place, limit + 1, refused=kind == REFUSED, fits=_fits(family))
+        shown = rows[:limit]
+        return shown, [shown[-1].name.casefold(), shown[-1].id] if len(rows) > limit else None
+
+    def count(self, kind: str = "", search: str = "", family: str = "") -> int:
+        """How many rows `rows` or `after` would give without a limit."""
+        return self._index.count(_kinds(kind), search, refused=kind == REFUSED, fits=_fits(family))
 
     def counts(self) -> dict[str, int]:
         """Number of rows of every list."""
@@ -151,7 +176,7 @@ class Library:
         for place in places():
             self._filler.walk(place)
         if kind in ("", "checkpoint"):
-            self._filler.describe_open(CHECKPOINTS)
+            self._filler.describe_open((*CHECKPOINTS, UNKNOWN))
         self._filler.wake()
 
     # ---- checkpoints -----------------------------------------------------------------------------------------------
@@ -233,6 +258,13 @@ def _kinds(kind: str) -> tuple[str, ...]:
     if kind not in LISTS:
         raise UnknownName("kind", kind, [*LISTS, REFUSED])
     return LISTS[kind]
+
+
+def _fits(family: str) -> tuple[str, str] | None:
+    """(family, the architecture of its network). Raises UnknownName."""
+    if family and family not in FAMILIES.names():
+        raise UnknownName("family", family, FAMILIES.names())
+    return (family, FAMILIES.get(family).architecture) if family else None
 
 
 def _checkpoint(row: ModelRow) -> Checkpoint:

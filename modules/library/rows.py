@@ -23,7 +23,9 @@ PLACES: Mapping[str, str] = {
     "text_encoder": "text_encoder",
     "unet": "unet",
     "VAE-approx": "taesd",
+    "clip_vision": "clip_vision",
 }
+UNKNOWN = "unknown"  # the kind of a loose file until it was opened, and of what bears no known marks
 LOOSE = ""  # the place of a file that lies in models/ itself
 # What a list holds: its name -> kinds.
 LISTS: Mapping[str, tuple[str, ...]] = {
@@ -34,8 +36,12 @@ LISTS: Mapping[str, tuple[str, ...]] = {
     "controlnet": ("controlnet", "ip_adapter"),
     "text_encoder": ("text_encoder",),
     "upscaler": ("upscaler",),
+    "ip_adapter": ("ip_adapter",),
+    "clip_vision": ("clip_vision",),
 }
-NAMELESS = frozenset({"pytorch_lora_weights", "diffusion_pytorch_model", "learned_embeds", "model"})  # what libraries call every file
+NAMELESS = frozenset(
+    {"pytorch_lora_weights", "diffusion_pytorch_model", "diffusion_pytorch_model.fp16", "learned_embeds", "model"}
+)  # what libraries call every file
 REFUSED = "refused"  # the list of what cannot be used, with reasons
 PRECISIONS = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16", "F8_E4M3": "fp8", "F8_E5M2": "fp8", "I8": "int8", "U8": "int8"}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from modules.folders import Folders
 from modules.library.rows import LOOSE, PLACES, Found
 from modules.weights.hashes import model_files
+from modules.weights.layouts.files import INDEX as PIECES
 from modules.weights.model_folder import INDEX
 
 FORMATS = {
@@ -19,6 +20,7 @@ FORMATS = {
     ".bin": "pickle",
 }  # fmt: skip
 DEPTH_LIMIT = 12
+PIECED = ("ControlNet",)  # places where a folder with an index stands for one model that lies in several files
 
 
 def walk(folders: Folders, place: str) -> Iterator[Found]:
@@ -52,7 +54,7 @@ def _below(folder: Path, base: Path, place: str, seen: set[str], depth: int) -> 
         entries = sorted(os.scandir(folder), key=lambda e: e.name)
     except OSError:  # not there, or not ours to read: the user sees an empty list
         return
-    if depth and any(e.name == INDEX for e in entries):
+    if depth and any(e.name == INDEX or (place in PIECED and e.name.endswith(PIECES)) for e in entries):
         if found := _model_folder(folder, base, place):
             yield found
         return

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from modules.folders import write_atomic
 from modules.library.rows import ModelRow
 from modules.library.sidecars import embedded_preview, preview_of
+from modules.pixels.metadata import formats
 
 SIDE_PX = 400
 QUALITY = 82
@@ -29,17 +30,21 @@ class Thumbnails:
 
     def of(self, row: ModelRow, metadata: dict[str, str]) -> Path | None:
         """A WebP picture of at most SIDE_PX on a side; None when the model has no preview that can be read."""
-        preview = preview_of(row)
+        if (preview := preview_of(row)) is not None:
+            return self.of_file(preview)
+        data = embedded_preview(metadata)
+        return self._kept(hashlib.sha256(data).hexdigest(), io.BytesIO(data)) if data else None
+
+    def of_file(self, path: Path) -> Path | None:
+        """The same of a picture file; None when it cannot be read or is too large."""
         try:
-            if preview is not None:
-                stat = preview.stat()
-                if stat.st_size > SOURCE_LIMIT_BYTES:
-                    return None
-                mark, source = f"{preview}:{stat.st_size}:{stat.st_mtime_ns}", preview
-            elif data := embedded_preview(metadata):
-                mark, source = hashlib.sha256(data).hexdigest(), io.BytesIO(data)
-            else:
-                return None
+            stat = path.stat()
+        except OSError:
+            return None
+        return None if stat.st_size > SOURCE_LIMIT_BYTES else self._kept(f"{path}:{stat.st_size}:{stat.st_mtime_ns}", path)
+
+    def _kept(self, mark: str, source: Path | io.BytesIO) -> Path | None:
+        try:
             kept = self._folder / f"{hashlib.sha256(mark.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.webp"
             if not kept.is_file():
                 write_atomic(kept, _small(source))
@@ -49,7 +54,7 @@ class Thumbnails:
 
 
 def _small(source: Path | io.BytesIO) -> bytes:
-    with Image.open(source, formats=["PNG", "JPEG", "WEBP", "GIF"]) as image:
+    with Image.open(source, formats=formats()) as image:
         if image.width * image.height > SOURCE_LIMIT_PIXELS:
             raise ValueError("too many pixels")
         image.draft("RGB", (SIDE_PX * 2, SIDE_PX * 2))

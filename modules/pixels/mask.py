@@ -5,10 +5,16 @@ Knows nothing about what is painted. Start reading at `read_mask`, then `blur`. 
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
+if TYPE_CHECKING:
+    import numpy as np
+
 THRESHOLD = 128
+BLANK = "The mask is blank, so there is nothing to paint “only masked” in; the whole picture was painted as in img2img."
+OTHER_SIZE = "The mask has another size than the picture ({} and {}); it was stretched to fit."
 
 
 def read_mask(image: Image.Image, *, rounded: bool = True) -> Image.Image:
@@ -45,6 +51,7 @@ def blur(mask: Image.Image, sigma_x: float, sigma_y: float) -> Image.Image:
     The kernel has 2 * int(2.5 * sigma + 0.5) + 1 taps, so beyond `blur_reach_px` the mask is exactly as before.
     """
     import cv2
+    import numpy as np
 
     pixels = np.array(mask)
     for sigma, across in ((sigma_x, True), (sigma_y, False)):
@@ -69,6 +76,8 @@ def latent_mask(mask: Image.Image, size: tuple[int, int], *, rounded: bool = Tru
 
     Bicubic. rounded: 0 or 1, an exact half to 0; without it values between stay (soft inpainting).
     """
+    import numpy as np
+
     small = mask.convert("L").resize(size, Image.Resampling.BICUBIC)
     values = np.asarray(small, np.float32) / np.float32(255)
     return np.around(values) if rounded else values

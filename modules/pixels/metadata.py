@@ -6,10 +6,13 @@ Knows nothing about what the text means. Start reading at `encode`, `open_pictur
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import struct
+import threading
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,9 +22,12 @@ from modules.faults import RequestFault
 
 MAX_PIXELS = 64_000_000
 MAX_TEXT = 4_000_000
+LARGE_PIXELS = 16_000_000
+_LARGE = threading.BoundedSemaphore(2)  # so many large pictures are unpacked at a time, each takes hundreds of megabytes
 # What pictures of people come in. Pillow knows forty more, some of which start other programs (EPS) or are hardly ever tested.
 READABLE = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "MPO")
 _USER_COMMENT = 0x9286
+_TURNED = (5, 6, 7, 8)  # orientations that swap width and height
 _UNICODE = b"UNICODE\x00"
 _MARKS = "\ufeff\ufffe"  # at the beginning they would be read as the order of the bytes, not as text
 _CHARSETS = {b"ASCII\x00\x00\x00": "ascii", b"JIS\x00\x00\x00\x00\x00": "shift_jis", bytes(8): "utf-8"}
@@ -35,8 +41,8 @@ _TECHNICAL = frozenset({
     "jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "exif", "loop", "background", "timestamp", "duration", "progressive",
     "progression", "icc_profile", "chromaticity", "photoshop", "transparency", "version", "adobe", "gamma", "srgb", "mp", "mpf",
 })  # fmt: skip
-_PIL_FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP"}
-_SIDE_LIMITS = {"jpg": 65500, "jpeg": 65500, "webp": 16383}  # of libjpeg and libwebp
+_PIL_FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF"}
+_SIDE_LIMITS = {"jpg": 65500, "jpeg": 65500, "webp": 16383, "avif": 65535}  # of libjpeg and libwebp
 # NovelAI's names for samplers; what is not here is read as Euler a.
 _NOVELAI_SAMPLERS = {
     "k_euler": "Euler", "k_lms": "LMS", "k_heun": "Heun", "k_dpm_2": "DPM2", "k_dpm_2_ancestral": "DPM2 a", "k_dpmpp_2m": "DPM++ 2M",
@@ -45,7 +51,7 @@ _NOVELAI_SAMPLERS = {
 
 
 def fitting_format(image: Image.Image, wanted: str, infotext: str = "") -> str:
-    """The format asked for (png, jpg, jpeg, webp), or "png" when the picture or its text is too large for that one."""
+    """The format asked for (png, jpg, jpeg, webp, avif), or "png" when the picture or its text is too large for that one."""
     if max(image.size) > _SIDE_LIMITS.get(wanted, 1 << 31):
         return "png"
     if _PIL_FORMATS[wanted] == "JPEG" and infotext and len(_exif(infotext)) > _EXIF_LIMIT_JPEG:
@@ -53,11 +59,20 @@ def fitting_format(image: Image.Image, wanted: str, infotext: str = "") -> str:
     return wanted
 
 
-def encode(image: Image.Image, file_format: str, *, infotext: str = "", quality: int = 80, lossless: bool = False) -> bytes:
-    """The bytes of a picture file that carries infotext (none when it is empty). file_format: png, jpg, jpeg or webp.
+def encode(
+    image: Image.Image,
+    file_format: str,
+    *,
+    infotext: str = "",
+    quality: int = 80,
+    lossless: bool = False,
+    items: Mapping[str, str] | None = None,
+) -> bytes:
+    """The bytes of a picture file that carries infotext (none when it is empty). file_format: png, jpg, jpeg, webp or avif.
 
-    PNG: a text chunk "parameters". JPEG and WebP: EXIF UserComment, big-endian UTF-16, as A1111 writes it.
-    quality: 1 to 100, jpeg and webp. Raises ValueError or OSError when the format cannot hold it; ask `fitting_format` first.
+    PNG: a text chunk "parameters", and one for each of items, which other formats do not hold.
+    JPEG, WebP and AVIF: EXIF UserComment, big-endian UTF-16, as A1111 writes it.
+    quality: 1 to 100, not for png. Raises ValueError or OSError when the format cannot hold it; ask `fitting_format` first.
     """
     buffer = io.BytesIO()
     kind = _PIL_FORMATS[file_format]
@@ -65,6 +80,8 @@ def encode(image: Image.Image, file_format: str, *, infotext: str = "", quality:
         info = PngImagePlugin.PngInfo()
         if infotext:
             info.add_text("parameters", infotext)
+        for key, text in (items or {}).items():
+            info.add_text(key, text)
         image.save(buffer, kind, pnginfo=info)
         return buffer.getvalue()
     options: dict[str, Any] = {"quality": quality}
@@ -89,13 +106,37 @@ def open_picture(source: Path | BinaryIO | bytes) -> Image.Image:
     Raises RequestFault("image") when it is no picture, is damaged, or has more than MAX_PIXELS pixels (seen in the header).
     """
     with _open(source) as image:
+        large = image.width * image.height > LARGE_PIXELS
         try:
-            image.load()
-            converted = _to_rgb(ImageOps.exif_transpose(image))
+            with _LARGE if large else contextlib.nullcontext():
+                image.load()
+                converted = _to_rgb(ImageOps.exif_transpose(image))
         except _DAMAGE as error:
             raise _damaged(error) from error
         converted.info = {k: v for k, v in image.info.items() if k not in ("exif", "transparency")}
         return converted
+
+
+def picture_format(source: Path | BinaryIO | bytes) -> str:
+    """Which of READABLE a picture file is, from its header. Raises RequestFault("image") when it is none."""
+    with _open(source) as image:
+        return str(image.format)
+
+
+def picture_size(source: Path | BinaryIO | bytes) -> tuple[int, int]:
+    """(width, height) in pixels of a picture file as it is looked at, from its header. Raises RequestFault("image") when it is none."""
+    with _open(source) as image:
+        try:
+            turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
+        except _DAMAGE as error:
+            raise _damaged(error) from error
+        return (image.height, image.width) if turned else image.size
+
+
+def formats() -> list[str]:
+    """Those of READABLE that Pillow can read here, for `Image.open`."""
+    Image.init()
+    return [kind for kind in READABLE if kind in Image.OPEN]  # MPO is opened as JPEG
 
 
 def read_parameters(source: Path | BinaryIO | bytes) -> tuple[str, dict[str, str]]:
@@ -124,8 +165,7 @@ def _open(source: Path | BinaryIO | bytes) -> Image.Image:
     """The picture with nothing but its header read."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        known = set(Image.registered_extensions().values())
-        image = Image.open(file, formats=[kind for kind in READABLE if kind in known])
+        image = Image.open(file, formats=formats())
     except Image.DecompressionBombError as error:
         raise RequestFault("image", f"has too many pixels; the most accepted is {MAX_PIXELS}") from error
     except _DAMAGE as error:

@@ -13,12 +13,9 @@ from PIL import Image, ImageOps
 from modules.pixels.colour import match_colours
 from modules.pixels.crop import Box, cut_out, paste_back, region
 from modules.pixels.incoming import WHITE, flatten
-from modules.pixels.mask import blur, invert, is_blank, overlay_mask, read_mask
+from modules.pixels.mask import BLANK, OTHER_SIZE, blur, invert, is_blank, overlay_mask, read_mask
 from modules.pixels.masked_content import MASKED_CONTENT, MaskedContent, fill
 from modules.pixels.resizing import SMOOTH, Enlarge, ResizeMode, Size, resize
-
-BLANK = "The mask is blank, so there is nothing to paint “only masked” in; the whole picture was painted as in img2img."
-OTHER_SIZE = "The mask has another size than the picture ({} and {}); it was stretched to fit."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +42,8 @@ class Prepared:
     """image: RGB to be encoded, of the size drawn (in mode LATENT its own size). mask: "L" of the size drawn, None for img2img.
 
     original: RGB that shows where the result is not painted; of the result's size, as is overlay_mask ("L", white = painted).
-    box: where in `original` the painted part belongs, None for all of it. notes: sentences for the result.
+    box: where in `original` the painted part belongs, None for all of it. trim: the part of the result that is kept, None for all.
+    notes: sentences for the result.
     """
 
     image: Image.Image
@@ -54,12 +52,22 @@ class Prepared:
     mask: Image.Image | None = None
     overlay_mask: Image.Image | None = None
     box: Box | None = None
+    trim: Box | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def result_size(self) -> Size:
         """(width, height) of what `finish` gives: of the init picture with "only masked", else of what was drawn."""
-        return self.original.size
+        return self.trimmed(self.original).size
+
+    @property
+    def result_mask(self) -> Image.Image | None:
+        """The overlay mask of what `finish` gives."""
+        return None if self.overlay_mask is None else self.trimmed(self.overlay_mask)
+
+    def trimmed(self, image: Image.Image) -> Image.Image:
+        """What is kept of a picture of the size of `original`."""
+        return image if self.trim is None else image.crop(self.trim)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,17 +142,19 @@ def finish(
         drawn = match_colours(drawn, prepared.image)
     painted = drawn if prepared.box is None else paste_back(drawn, prepared.box, prepared.original, enlarge=enlarge)
     if not overlay or prepared.overlay_mask is None:
-        return Finished(image=painted, painted=painted)
+        return Finished(image=prepared.trimmed(painted), painted=prepared.trimmed(painted))
     kept = ImageOps.invert(prepared.overlay_mask)
-    return Finished(image=Image.composite(prepared.original, painted, kept), painted=painted)
+    whole = Image.composite(prepared.original, painted, kept)
+    return Finished(image=prepared.trimmed(whole), painted=prepared.trimmed(painted))
 
 
 def mask_composite(finished: Finished, prepared: Prepared) -> Image.Image | None:
     """RGBA picture of the painted part alone, transparent elsewhere (A1111's return_mask_composite); None without a mask."""
-    if prepared.overlay_mask is None:
+    mask = prepared.result_mask
+    if mask is None:
         return None
     result = finished.painted.convert("RGBA")
-    result.putalpha(prepared.overlay_mask)
+    result.putalpha(mask)
     return result
 
 

@@ -5,7 +5,6 @@ Knows geometry and weights, nothing about what happens to a tile in between. Sta
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,22 +14,7 @@ from PIL import Image
 
 from modules.pixels.crop import Box
 from modules.pixels.resizing import Size
-
-Span = tuple[int, int]  # begin, end (the first outside) along one axis
-
-
-def spans(length: int, tile: int, overlap: int) -> list[Span]:
-    """Spans of `tile` pixels, evenly spread so that neighbours share at least `overlap`; one span where the length fits into a tile.
-
-    length, tile >= 1, 0 <= overlap < tile. Every pixel lies in at least one. Raises ValueError for other numbers.
-    """
-    if length < 1 or tile < 1 or not 0 <= overlap < tile:
-        raise ValueError(f"no tiles of {tile} px with {overlap} px overlap in {length} px")
-    if length <= tile:
-        return [(0, length)]
-    count = math.ceil((length - overlap) / (tile - overlap))
-    begins = [n * (length - tile) // (count - 1) for n in range(count)]
-    return [(begin, begin + tile) for begin in begins]
+from modules.pixels.spans import Span, spans
 
 
 def shares(axis: Sequence[Span], border: int = 0) -> list[np.ndarray]:

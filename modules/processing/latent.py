@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 
 
 def packed(latent: torch.Tensor) -> torch.Tensor:
@@ -73,6 +75,12 @@ def to_latent(vae: Any, pixels: torch.Tensor) -> torch.Tensor:
         encoded = vae.encode((pixels * 2 - 1).to(vae.dtype))
     found = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
     return scaled(vae, found).float().cpu()
+
+
+def as_pixels(image: Image.Image, pipeline: Any) -> torch.Tensor:
+    """(1, 3, H, W) in [0, 1] of an RGB picture, where the pipeline runs."""
+    values = torch.from_numpy(np.array(image.convert("RGB"), np.float32) / 255)
+    return values.permute(2, 0, 1).unsqueeze(0).to(pipeline._execution_device)
 
 
 @contextmanager

@@ -7,65 +7,88 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
+from typing import Any
 
 from modules.families import FAMILIES, Family, Variant
 from modules.faults import RequestFault, UnknownName
+from modules.inputs import Inputs
 from modules.library import Library
+from modules.processing.limits import can_do, check_room, outside
+from modules.processing.options import effective, eta_key
+from modules.processing.resolve_control import chosen_units
+from modules.processing.resolve_image import image_input, with_pictures
+from modules.processing.resolve_inversion import inversion_of
+from modules.processing.resolve_outpaint import outpaint_of
+from modules.processing.resolve_second import First, hires_pass, old_sizes, refiner_pass, with_first_picture
 from modules.processing.side_files import chosen_networks, chosen_parts, chosen_tiny, chosen_vae
+from modules.processing.style_files import chosen_style
+from modules.processing.texts import written
+from modules.prompts.limits import check_marks
 from modules.prompts.networks import take_networks
 from modules.prompts.schedule import split_and
 from modules.prompts.styles import Styles
-from modules.request import Checkpoint, GenerationRequest, ResolvedRequest
+from modules.request import Checkpoint, GenerationRequest, HiresPass, ResolvedRequest, Sampling, Steering, Styling
 from modules.samplers import flow_names, resolve_names
 from modules.settings import Settings
+from modules.steering import check as check_steering
 
 MAX_SEED = 4294967293
 MAX_PICTURES = 1000
-MAX_PIXELS_AT_ONCE = 64_000_000
-FAR_FROM_NATIVE = 2.0  # times the area of the training pictures
+PROMPTS = ("prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt")
 BURNS_ABOVE_CFG = 2.0  # a model made for a CFG scale of 1 takes a little more
 
 
-def resolve(request: GenerationRequest, settings: Settings, library: Library, styles: Styles) -> ResolvedRequest:
+def resolve(
+    request: GenerationRequest, settings: Settings, library: Library, styles: Styles, inputs: Inputs | None = None
+) -> ResolvedRequest:
     """Nothing left open: model, sampler, sizes, one seed and prompt a picture. A random seed is drawn here, so that a
-    job that is run again gives the same pictures. Raises RequestFault, UnknownName, ModelFault.
+    job that is run again gives the same pictures. inputs: where its pictures lie. Raises RequestFault, UnknownName, ModelFault.
     """
     overlaid = _overlay(settings, request)
     checkpoint = library.with_hash(library.default_checkpoint(overlaid.sd_model_checkpoint))
     family = FAMILIES.get(checkpoint.family)
     variant = family.variant(checkpoint.variant)
-    _can_do("txt2img", checkpoint, family, variant)
-    sampler_name, scheduler, sampler_warnings = _sampler(request, checkpoint, family)
-    width, height, size_warnings = _sizes(request, checkpoint, family)
-    count = request.batch_size * request.n_iter
-    if count > MAX_PICTURES:
-        raise RequestFault("n_iter", f"asks for {count} pictures in one job; the most is {MAX_PICTURES}", allowed=MAX_PICTURES)
-    prompt, negative_prompt, unknown_styles = styles.apply(request.prompt, request.negative_prompt, request.styles)
-    if overlaid.enable_prompt_comments:
-        prompt, negative_prompt = without_comments(prompt), without_comments(negative_prompt)
-    vae, vae_warnings = chosen_vae(overlaid.sd_vae, checkpoint, library)
-    tiny, tiny_warnings = chosen_tiny(overlaid.sd_vae_decode_method, checkpoint, library)
-    parts, part_warnings = chosen_parts(checkpoint, library, overlaid, with_vae=vae is not None)
-    networks, network_warnings = chosen_networks(take_networks(prompt)[1], checkpoint, library)
-    seed = request.seed if request.seed >= 0 else random.randint(0, MAX_SEED)
-    warnings = [
-        *_another_model(overlaid.sd_model_checkpoint, checkpoint),
-        *sampler_warnings,
-        *size_warnings,
-        *vae_warnings,
-        *tiny_warnings,
-        *part_warnings,
-        *network_warnings,
-        *(f"There is no style {name!r}; it was left out." for name in unknown_styles),
-        *_steering(request.cfg_scale, negative_prompt, checkpoint, variant),
-        *_syntax(prompt, negative_prompt, request.cfg_scale),
-    ]
+    can_do(request.task, checkpoint, family, variant)
+    request = with_pictures(with_first_picture(old_sizes(request, overlaid, checkpoint.native_px), inputs), inputs, family.multiple_of_px)
+    warnings = _another_model(overlaid.sd_model_checkpoint, checkpoint)
+    sampler_name, scheduler = _heard(warnings, _sampler(request, checkpoint, family))
+    width, height = _heard(warnings, _sizes(request, checkpoint, family))
+    seeds = _seeds(request)
+    around = (request.styles, seeds["all_seeds"], overlaid, styles, library.folders)
+    texts, unknown_styles = _heard(warnings, written((request.prompt, request.negative_prompt), *around))
+    warnings += [f"There is no style {name!r}; it was left out." for name in unknown_styles]
+    prompt, negative_prompt = texts.prompts[0], texts.negative_prompts[0]
+    [vae] = _heard(warnings, chosen_vae(overlaid.sd_vae, checkpoint, library))
+    [tiny] = _heard(warnings, chosen_tiny(overlaid.sd_vae_decode_method, checkpoint, library))
+    [parts] = _heard(warnings, chosen_parts(checkpoint, library, overlaid, with_vae=vae is not None))
+    [networks] = _heard(warnings, chosen_networks(take_networks(prompt)[1], checkpoint, library))
+    warnings += _steering(request.cfg_scale, negative_prompt, checkpoint, variant)
+    warnings += _syntax(prompt, negative_prompt, request.cfg_scale)
+    image, denoising = _heard(warnings, image_input(request, overlaid, library, inputs, checkpoint, family))
+    first = First(
+        checkpoint=checkpoint,
+        width=width,
+        height=height,
+        sampler_name=sampler_name,
+        scheduler=scheduler,
+        texts=texts.both,
+        networks=networks,
+        vae=vae,
+        parts=parts,
+        distilled_cfg_scale=_distilled(request, family, checkpoint),
+    )
+    later, _ = _heard(warnings, written((request.hr_prompt, request.hr_negative_prompt), *around))
+    [hires] = _heard(warnings, hires_pass(request, overlaid, library, first, later.both))
+    [refiner] = _heard(warnings, refiner_pass(request, overlaid, library, checkpoint, hires))
+    [led] = _heard(warnings, _led_by(request, checkpoint, hires, library, inputs))
     return ResolvedRequest(
         prompt=prompt,
         negative_prompt=negative_prompt,
-        all_prompts=(prompt,) * count,
-        all_negative_prompts=(negative_prompt,) * count,
-        all_seeds=tuple(seed + i for i in range(count)),
+        all_prompts=texts.prompts,
+        all_negative_prompts=texts.negative_prompts,
+        templates=texts.templates,
+        **seeds,
         styles=tuple(name for name in request.styles if name not in unknown_styles),
         steps=request.steps,
         sampler_name=sampler_name,
@@ -83,9 +106,64 @@ def resolve(request: GenerationRequest, settings: Settings, library: Library, st
         tiny=tiny,
         parts=parts,
         networks=networks,
-        distilled_cfg_scale=_distilled(request, family, checkpoint),
+        distilled_cfg_scale=first.distilled_cfg_scale,
+        sampling=effective(request.group(Sampling), overlaid, sampler_name),
+        eta_key=eta_key(sampler_name),
+        steering=_steering_of(request, overlaid),
+        **led,
+        image=image,
+        outpaint=outpaint_of(request),
+        denoising_strength=hires.denoising_strength if hires else denoising,
+        hires=hires,
+        refiner=refiner,
         warnings=tuple(warnings),
     )
+
+
+def _led_by(
+    request: GenerationRequest, checkpoint: Checkpoint, hires: HiresPass | None, library: Library, inputs: Inputs | None
+) -> tuple[dict[str, Any], list[str]]:
+    """(what else leads the run beside its prompt: another picture's look, control units, noise found in a picture; warnings)."""
+    warnings: list[str] = []
+    variant = FAMILIES.get(checkpoint.family).variant(checkpoint.variant)
+    [inversion] = _heard(warnings, inversion_of(request, checkpoint, variant))
+    [control] = _heard(warnings, chosen_units(request, checkpoint, hires, library, inputs))
+    styling, style_files = _heard(warnings, chosen_style(request.group(Styling), checkpoint, library, inputs))
+    return {"inversion": inversion, "control": control, "styling": styling, "style_files": style_files}, warnings
+
+
+def _heard(warnings: list[str], found: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What was found, without the sentences at its end, which are kept."""
+    *values, said = found
+    warnings += said
+    return tuple(values)
+
+
+def _steering_of(request: GenerationRequest, settings: Settings) -> Steering:
+    """What was asked for; tiling may be a setting too."""
+    asked = request.group(Steering)
+    check_steering(asked)
+    return replace(asked, tiling=settings.tiling) if asked.tiling is None and settings.tiling else asked
+
+
+def _seeds(request: GenerationRequest) -> dict[str, Any]:
+    """The seeds of every picture, random ones drawn. With a variation the pictures differ in the seed that is turned towards.
+
+    Raises RequestFault for too many pictures.
+    """
+    count = request.batch_size * request.n_iter
+    if count > MAX_PICTURES:
+        raise RequestFault("n_iter", f"asks for {count} pictures in one job; the most is {MAX_PICTURES}", allowed=MAX_PICTURES)
+    seed = request.seed if request.seed >= 0 else random.randint(0, MAX_SEED)
+    other = request.subseed if request.subseed >= 0 else random.randint(0, MAX_SEED)
+    varied = request.subseed_strength > 0
+    known = (request.seed_resize_from_w, request.seed_resize_from_h)
+    return {
+        "all_seeds": tuple(seed if varied else seed + i for i in range(count)),
+        "all_subseeds": tuple(other + i for i in range(count)),
+        "subseed_strength": request.subseed_strength,
+        "seed_resize_from": known if min(known) > 0 else None,
+    }
 
 
 def _another_model(asked: str, found: Checkpoint) -> list[str]:
@@ -97,6 +175,9 @@ def _another_model(asked: str, found: Checkpoint) -> list[str]:
 
 
 def _overlay(settings: Settings, request: GenerationRequest) -> Settings:
+    """The settings of the run. Also refuses prompts that would take long to read, before anybody reads them."""
+    for name in PROMPTS:
+        check_marks(name, getattr(request, name))
     try:
         return settings.overlay(request.override_settings)
     except UnknownName as fault:
@@ -113,17 +194,6 @@ def _distilled(request: GenerationRequest, family: Family, checkpoint: Checkpoin
         return None
     own = float(family.defaults_of(checkpoint.variant)["distilled_cfg_scale"])
     return own if request.distilled_cfg_scale is None else request.distilled_cfg_scale
-
-
-def _can_do(task: str, checkpoint: Checkpoint, family: Family, variant: Variant) -> None:
-    """Raises RequestFault when this kind of model cannot do a task."""
-    if task not in variant.tasks:
-        kind = " ".join(word for word in (family.title, variant.title) if word)
-        others = ", ".join(variant.tasks) or "nothing here"
-        raise RequestFault(
-            "sd_model_checkpoint",
-            f"{checkpoint.model_name} is a model of the kind {kind}; it is for {others}, not for {task}. Choose another",
-        )
 
 
 def _sampler(request: GenerationRequest, checkpoint: Checkpoint, family: Family) -> tuple[str, str, list[str]]:
@@ -145,36 +215,13 @@ def _sizes(request: GenerationRequest, checkpoint: Checkpoint, family: Family) -
     for name, side in (("width", width), ("height", height)):
         if side < step:
             raise RequestFault(name, f"must be at least {step} for {checkpoint.model_name}", allowed=step)
-    if width * height * request.batch_size > MAX_PIXELS_AT_ONCE:
-        raise RequestFault(
-            "width",
-            f"{request.batch_size} pictures of {width}x{height} at once are over the limit of {MAX_PIXELS_AT_ONCE} pixels; "
-            "make fewer or smaller ones",
-        )
+    check_room("width", width, height, request.batch_size)
     warnings: list[str] = []
     if (width, height) != asked:
         warnings.append(f"The size was rounded down from {asked[0]}x{asked[1]} to {width}x{height}: sides are multiples of {step}.")
-    if outside := _outside(width, height, checkpoint, family):
-        warnings.append(f"{checkpoint.model_name} was made for {outside}; at {width}x{height} its pictures may fall apart.")
+    if limits := outside(width, height, checkpoint, family):
+        warnings.append(f"{checkpoint.model_name} was made for {limits}; at {width}x{height} its pictures may fall apart.")
     return width, height, warnings
-
-
-def _outside(width: int, height: int, checkpoint: Checkpoint, family: Family) -> str:
-    """What a model was made for, when a size is outside of it; else "".
-
-    A known limit counts only for a model as large as the published ones: a small one of the same layout has its own size.
-    """
-    native, area = checkpoint.native_px, width * height
-    fewest, most = family.pixels_of(checkpoint.variant)
-    if native == family.variant(checkpoint.variant).native_px:
-        if most is not None and area > most:
-            return f"at most {most / 1024**2:.3g} megapixels"
-        if fewest is not None and area < fewest:
-            return f"at least {fewest / 1024**2:.2g} megapixels"
-        if most is not None and fewest is not None:
-            return ""
-    far = area > FAR_FROM_NATIVE * native**2 or area * FAR_FROM_NATIVE < native**2
-    return f"{native}x{native}" if far or max(width, height) > native * 2 or max(width, height) * 2 < native else ""
 
 
 def _steering(cfg_scale: float, negative_prompt: str, checkpoint: Checkpoint, variant: Variant) -> list[str]:
@@ -187,13 +234,6 @@ def _steering(cfg_scale: float, negative_prompt: str, checkpoint: Checkpoint, va
     if cfg_scale <= 1 and negative_prompt.strip():
         found.append("With a CFG scale of 1 or less the negative prompt has no effect.")
     return found
-
-
-def without_comments(text: str) -> str:
-    """A prompt without `# ...` to the end of each line; lines that hold nothing else go too. Source: A1111's rule."""
-    lines = text.split("\n")
-    kept = [line.split("#", 1)[0].rstrip() if "#" in line else line for line in lines if not line.lstrip().startswith("#")]
-    return "\n".join(kept).strip() if "#" in text else text
 
 
 def _syntax(prompt: str, negative_prompt: str, cfg_scale: float) -> list[str]:

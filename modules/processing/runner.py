@@ -5,29 +5,59 @@ Start reading at `PictureRunner.run`.
 
 from __future__ import annotations
 
+import functools
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
-from modules.faults import OutOfMemory
+from modules.control.loading import Nets
+from modules.control.maps.ground import KEPT_MAPS, Ground
+from modules.faults import BlankPicture, ModelFault, OutOfMemory, RequestFault
 from modules.folders import Folders
 from modules.hardware.bench import Bench
+from modules.hooks import NOBODY, Finished, Hooks
+from modules.inputs import Inputs
 from modules.library import Library
 from modules.pixels.grid import image_grid
+from modules.processing.batch import Batch, make_batch
+from modules.processing.caption_folder import run_folder
+from modules.processing.caption_run import CaptionDesk
+from modules.processing.captioner_slot import CaptionerSlot
+from modules.processing.captions import run_captions
+from modules.processing.extras import Desk, restored, run_extras
+from modules.processing.leading import Hands, stage_of
+from modules.processing.listening import hear_texts, was_made
+from modules.processing.maps import MapDesk, run_maps
+from modules.processing.model_work import run_model_work
+from modules.processing.model_work_plan import MODEL_WORK
+from modules.processing.passes import StepHooks
 from modules.processing.slot import LoadedModel, Slot
-from modules.processing.text2image import Batch, StepHooks, make_batch
-from modules.request import Picture, ResolvedRequest, Result
+from modules.processing.stage import House, Stage
+from modules.processing.told_beside import extra_of, keep_inputs, show_beside, show_maps
+from modules.processing.tools import Tools, Wanted
+from modules.processing.upscaling import upscaling_for
+from modules.request import Network, Picture, ResolvedRequest, Result
+from modules.request.caption import CAPTIONS
+from modules.request.caption_folder import CAPTION_FOLDER
+from modules.request.control_map import MAPS_JOB
+from modules.request.extras import EXTRAS
 from modules.saver import Saver
 from modules.settings import SettingsStore
+from modules.upscale.shelf import Shelf
 
 
 @dataclass(kw_only=True)
 class _Job:
-    """One run. made: pictures that an earlier attempt finished, by index; learnt: embeddings that took part, with their sha256."""
+    """One run. made: pictures that an earlier attempt finished, by index; learnt: embeddings that took part, with their sha256.
+
+    infotext: keys that only the runs know. maps: control maps of the first batch. guests: who takes part. first: place of its first
+    picture in the job, when scripts make more than one run of it; span: where its progress lies in the job's, as (begin, share).
+    """
 
     id: str
     resolved: ResolvedRequest
@@ -37,20 +67,50 @@ class _Job:
     images: list[Image.Image] = field(default_factory=list[Image.Image])
     warnings: list[str] = field(default_factory=list[str])
     learnt: dict[str, str] = field(default_factory=dict[str, str])
+    infotext: dict[str, object] = field(default_factory=dict[str, object])
     notes: dict[str, str] = field(default_factory=dict[str, str])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     last_preview: float = 0.0
+    restored: set[str] = field(default_factory=set[str])
+    init_hash: str = ""
+    maps: list[Image.Image] = field(default_factory=list[Image.Image])
+    guests: Hooks = NOBODY
+    first: int = 0
+    span: tuple[float, float] = (0.0, 1.0)
 
 
 class PictureRunner:
-    """Runs generation jobs on one device. See `modules.jobs.worker.Runner` for the contract."""
+    """Runs generation jobs on one device. See `modules.jobs.worker.Runner` for the contract. house: where scripts live, None for none.
 
-    def __init__(self, folders: Folders, flags: dict[str, Any], device_index: int) -> None:
+    others: kinds of jobs that need no model, with who does them: (the job, its control, the saver) -> (state, Result as data).
+    """
+
+    def __init__(
+        self,
+        folders: Folders,
+        flags: dict[str, Any],
+        device_index: int,
+        house: House | None = None,
+        others: Mapping[str, Callable[[dict[str, Any], Any, Saver], tuple[str, dict[str, Any]]]] | None = None,
+    ) -> None:
         self._folders = folders
+        self._house = house
+        self._others = others or {}
         self._flags = flags
         self._saver = Saver(folders)
         self._bench = Bench.choose(flags, device_index, folders.cache / "hardware.json")
-        self._slot = Slot(self._bench.place, self._bench.lift, self._bench.dtype, lambda: self._bench.memory()["ram"]["free"])
+        bench = self._bench
+        self._slot = Slot(bench.place, bench.lift, bench.dtype, lambda: bench.memory()["ram"]["free"], aside=bench.aside)
+        shelf = Shelf(device=self._bench.device.torch_name, dtype=self._bench.dtype)
+        self._desk = Desk(
+            folders=folders, saver=self._saver, inputs=Inputs(folders), shelf=shelf, make_room=self._make_room,
+            finish=None if house is None else functools.partial(house.finish, self._bench.device.torch_name),
+        )  # fmt: skip
+        captioners = CaptionerSlot.of(bench, self._make_room)
+        self._captions = CaptionDesk(folders=folders, inputs=self._desk.inputs, slot=captioners)
+        self._nets = Nets()
+        maps = int(flags.get("controlnet_preprocessor_cache_size", KEPT_MAPS))
+        self._ground = Ground(folders=folders, device=self._bench.device.torch_name, kept_maps=maps)
 
     def device(self) -> dict[str, Any]:
         return self._bench.to_data()
@@ -70,17 +130,51 @@ class PictureRunner:
 
     def run(self, job: dict[str, Any], control: Any) -> tuple[str, dict[str, Any]]:
         """Make every picture that is not made yet. Returns ("done" or "canceled", Result as data)."""
+        if (other := self._others.get(str(job.get("kind")))) is not None:
+            return other(job, control, self._saver)
+        if job.get("kind") == EXTRAS:
+            return run_extras(job, control, self._desk)
+        if job.get("kind") == CAPTIONS:
+            return run_captions(job, control, self._captions)
+        if job.get("kind") == MAPS_JOB:
+            return run_maps(job, control, MapDesk(ground=self._ground, inputs=self._desk.inputs, make_room=self._make_room))
+        if job.get("kind") == CAPTION_FOLDER:
+            return run_folder(job, control, self._captions)
+        if job.get("kind") in MODEL_WORK:
+            return run_model_work(job, control, self._slot, own_memory=self._bench.device.kind not in ("cpu", "mps"))
+        self._captions.slot.give_way()
+        return self._generate(job, control)
+
+    def give_room(self) -> None:
+        """Let go of every model: another worker needs the memory. They are loaded again for the next job."""
+        self._slot.release()
+        self._desk.release()
+        self._ground.release()
+        self._nets.release()
+        self._captions.slot.release()
+
+    def _make_room(self) -> bool:
+        """Put the models away; False when there are none."""
+        held = self._slot.title is not None
+        self._slot.release()
+        return held
+
+    def _generate(self, job: dict[str, Any], control: Any) -> tuple[str, dict[str, Any]]:
         resolved = ResolvedRequest.from_data(job["resolved"])
         made = {p.index: p for p in (Picture(**data) for data in job["made"]) if p.kind == "sample" and Path(p.path).exists()}
         run = _Job(id=job["id"], resolved=resolved, control=control, made=made)
         for warning in resolved.warnings:
             self._warn(run, warning)
+        keep_inputs(run, self._saver, self._desk.inputs)
         began = time.perf_counter()
-        for batch_no in range(resolved.n_iter):
-            if control.interrupted:
-                break
-            self._one_batch(run, batch_no)
-        self._save_grid(run)
+        end = None
+        if self._house is not None and resolved.visit is not None:
+            stage = self._stage(run)
+            end = self._house.receive(stage)
+            run.pictures = stage.shown
+        else:
+            self._batches(run)
+            self._save_grid(run)
         run.seconds["total"] = time.perf_counter() - began
         result = Result(
             pictures=tuple(run.pictures),
@@ -89,7 +183,25 @@ class PictureRunner:
             seconds=run.seconds,
             interrupted=control.interrupted,
         )
+        if end is not None:
+            trace = end(result)
+            result = replace(result, trace=tuple(trace), warnings=tuple(run.warnings))
         return ("canceled" if control.interrupted else "done"), result.to_data()
+
+    def _batches(self, run: _Job) -> None:
+        for batch_no in range(run.resolved.n_iter):
+            if run.control.interrupted:
+                break
+            self._one_batch(run, batch_no)
+        show_maps(run, self._saver)
+
+    def _stage(self, run: _Job) -> Stage:
+        """What guests may ask of this worker while they lead the job."""
+        hands = Hands(
+            folders=self._folders, saver=self._saver, desk=self._desk, bench=self._bench, batches=self._batches, grid=self._save_grid,
+            warn=self._warn, model=lambda: self._slot.present,
+        )  # fmt: skip
+        return stage_of(run, hands)
 
     @staticmethod
     def _warn(run: _Job, text: str) -> None:
@@ -100,35 +212,37 @@ class PictureRunner:
     def _one_batch(self, run: _Job, batch_no: int) -> None:
         size = run.resolved.batch_size
         indices = range(batch_no * size, (batch_no + 1) * size)
-        if all(i in run.made for i in indices):
+        if all(was_made(run, i) for i in indices):
             for i in indices:
-                self._keep_made(run, run.made[i])
+                self._keep_made(run, run.made[run.first + i])
             return
+        hear_texts(run, batch_no, self._folders, self._warn)
         batch = self._make(run, batch_no)
         for warning in batch.warnings:
             if warning not in run.warnings:
                 self._warn(run, warning)
+        run.maps = run.maps or batch.maps
         run.learnt |= batch.learnt
+        run.infotext |= batch.infotext
         for name, spent in batch.seconds.items():
             run.seconds[name] = run.seconds.get(name, 0.0) + spent
-        for index, image in zip(indices, batch.images, strict=True):
-            if index in run.made:
-                self._keep_made(run, run.made[index])
+        images = run.guests.pass_on("decoded", batch.images)
+        if len(images) != len(batch.images):
+            self._warn(run, "A script gave back another number of pictures than there are; they stay as they were.")
+            images = batch.images
+        for index, image in zip(indices, images, strict=True):
+            if was_made(run, index):
+                self._keep_made(run, run.made[run.first + index])
             else:
-                self._save(run, image, index, partial=batch.partial)
+                self._save(run, self._with_faces(run, image), index, partial=batch.partial)
+                show_beside(run, self._saver, batch.beside[index - indices[0]] if batch.beside else [], index)
 
     def _make(self, run: _Job, batch_no: int) -> Batch:
         """The batch, under the next, more careful memory policy when memory runs out."""
         while True:
             try:
-                model = self._slot.take(
-                    run.resolved.checkpoint,
-                    run.control.status,
-                    parts=_paths(run.resolved),
-                    keep=run.resolved.settings.get("sd_checkpoints_limit", 1),
-                )
-                self._dress(run, model)
-                return make_batch(model, run.resolved, batch_no, self._hooks(run, model, batch_no))
+                model = self._take(run, Wanted.first(run.resolved))
+                return make_batch(model, run.resolved, batch_no, self._hooks(run, batch_no), self._tools(run))
             except (torch.OutOfMemoryError, MemoryError) as error:
                 reason = str(error).splitlines()[0] if str(error) else "out of memory"
             except RuntimeError as error:
@@ -136,16 +250,54 @@ class PictureRunner:
                     raise
                 reason = "not enough main memory"
             self._slot.release()
+            self._desk.release()
+            self._ground.release()
+            self._nets.release()
+            if self._captions.slot.release():
+                continue
             if not self._bench.step_down():
-                size = f"{run.resolved.batch_size} x {run.resolved.width}x{run.resolved.height}"
+                largest = run.resolved.hires or run.resolved
+                size = f"{run.resolved.batch_size} x {largest.width}x{largest.height}"
                 raise OutOfMemory(
                     f"There is not enough memory for {size} ({reason}), even with {self._bench.policy}. Make it smaller or fewer at once."
                 )
             self._warn(run, f"Memory ran out; the picture was made with the memory policy {self._bench.policy}.")
 
-    def _dress(self, run: _Job, model: LoadedModel) -> None:
-        """Put on the LoRAs of this run and take off all others; let the encoder know the embeddings."""
-        applied = model.networks.set(run.resolved.networks)
+    def _take(self, run: _Job, wanted: Wanted) -> LoadedModel:
+        """A model on the device. As many stay in memory as the settings say, and at least those that this job takes turns with."""
+        resolved = run.resolved
+        others = [later.checkpoint for later in (resolved.hires, resolved.refiner) if later is not None and later.checkpoint is not None]
+        turns = len({one.path for one in (resolved.checkpoint, *others)})
+        model = self._slot.take(
+            wanted.checkpoint,
+            run.control.status,
+            parts=_paths(wanted),
+            keep=max(resolved.settings.get("sd_checkpoints_limit", 1), turns),
+            meanwhile=wanted.meanwhile,
+        )
+        self._dress(run, model, wanted.networks)
+        return model
+
+    def _tools(self, run: _Job) -> Tools:
+        def keep(image: Image.Image, index: int, suffix: str) -> None:
+            resolved = run.resolved
+            begun = resolved.settings.get("hires_fix_refiner_pass", "second pass") != "second pass"
+            alone = replace(resolved, hires=None, denoising_strength=None, refiner=resolved.refiner if begun else None)
+            kept = alone if resolved.hires else resolved
+            self._saver.save(image, resolved=kept, index=index, job=run.id, suffix=suffix, extra=extra_of(run))
+
+        return Tools(
+            take=lambda wanted: self._take(run, wanted),
+            upscaling=lambda: upscaling_for(self._folders, self._desk.shelf, run.resolved.settings),
+            open=lambda reference: self._desk.inputs.open(reference, "init_images" if run.resolved.image else "firstpass_image"),
+            keep=keep,
+            nets=self._nets,
+            ground=self._ground,
+        )
+
+    def _dress(self, run: _Job, model: LoadedModel, networks: Sequence[Network]) -> None:
+        """Put on these LoRAs and take off all others; let the encoder know the embeddings."""
+        applied = model.networks.set(networks)
         if applied.text_changed:
             model.encoder.forget()
         for report in applied.reports:
@@ -155,27 +307,49 @@ class PictureRunner:
         files = [p for base in self._folders.model_folders("embeddings") if base.is_dir() for p in sorted(base.rglob("*.safetensors"))]
         model.words.offer(model.encoder, files, applied.words)
 
-    def _hooks(self, run: _Job, model: LoadedModel, batch_no: int) -> StepHooks:
+    def _hooks(self, run: _Job, batch_no: int) -> StepHooks:
         control, total = run.control, run.resolved.n_iter
         settings = run.resolved.settings
 
         def step(done: int, of: int) -> None:
-            fraction = (batch_no + 0.97 * done / of) / total
+            fraction = run.span[0] + run.span[1] * (batch_no + 0.97 * done / of) / total
             control.progress(fraction=fraction, step=done, steps=of, batch_no=batch_no, batch_count=total)
 
         def preview(clean: torch.Tensor) -> None:
             if not control.watched or time.monotonic() - run.last_preview < settings["live_preview_refresh_period"] / 1000:
                 return
             run.last_preview = time.monotonic()
-            control.preview(model.previewer.jpeg(clean, full=settings["show_progress_type"] == "Full"))
+            if (model := self._slot.present) is not None:
+                control.preview(model.previewer.jpeg(clean, full=settings["show_progress_type"] == "Full"))
 
         wanted = settings["live_previews_enable"] and settings["show_progress_every_n_steps"] > 0
         step(0, max(1, run.resolved.steps))
-        return StepHooks(stop=lambda: control.interrupted or control.take_skip(), step=step, preview=preview if wanted else None)
+        return StepHooks(
+            stop=lambda: control.interrupted or control.take_skip(), step=step, preview=preview if wanted else None, guests=run.guests
+        )
+
+    def _with_faces(self, run: _Job, image: Image.Image) -> Image.Image:
+        """With its faces restored, where the settings ask for it; what is missing or damaged is a warning, and the picture stays."""
+        settings = run.resolved.settings
+        if not settings.get("face_restoration"):
+            return image
+        name = settings["face_restoration_model"]
+        try:
+            image, count = restored(image, name, 1.0, settings["code_former_weight"], self._desk)
+        except (RequestFault, ModelFault, BlankPicture) as fault:
+            why = fault.why if isinstance(fault, RequestFault) else fault.message
+            if why not in run.warnings:
+                self._warn(run, why)
+            return image
+        if count:
+            run.restored.add(name)
+        return image
 
     def _save(self, run: _Job, image: Image.Image, index: int, *, partial: bool) -> None:
         settings = run.resolved.settings
         saved = run.resolved.save_images and settings["samples_save"] and (not partial or settings["save_incomplete_images"])
+        finished = run.guests.pass_on("before_save", Finished(image=image, index=index))
+        image = finished.image
         picture = self._saver.save(
             image,
             resolved=run.resolved,
@@ -183,18 +357,14 @@ class PictureRunner:
             job=run.id,
             kind="partial" if partial else "sample",
             saved=saved,
-            extra=self._extra(run),
+            extra=extra_of(run) | finished.infotext,
+            place=run.first + index,
         )
+        picture = replace(picture, index=run.first + index)
         run.pictures.append(picture)
         run.images.append(image)
         run.control.event("picture", picture.to_data())
-
-    @staticmethod
-    def _extra(run: _Job) -> dict[str, object]:
-        """What only the run itself knows, for the parameters text."""
-        if not run.learnt or not run.resolved.settings.get("textual_inversion_add_hashes_to_infotext", True):
-            return {}
-        return {"TI hashes": ", ".join(f"{name}: {digest[:12]}" for name, digest in run.learnt.items())}
+        run.guests.tell("picture_saved", picture)
 
     def _keep_made(self, run: _Job, picture: Picture) -> None:
         run.pictures.append(picture)
@@ -210,17 +380,17 @@ class PictureRunner:
             return
         grid = image_grid(run.images, rows=settings["n_rows"], batch_size=run.resolved.batch_size)
         picture = self._saver.save(
-            grid, resolved=run.resolved, index=-1, job=run.id, kind="grid", saved=settings["grid_save"], extra=self._extra(run)
+            grid, resolved=run.resolved, index=-1, job=run.id, kind="grid", saved=settings["grid_save"], extra=extra_of(run)
         )
         if settings["return_grid"]:
             run.pictures.insert(0, picture)
         run.control.event("picture", picture.to_data())
 
 
-def _paths(resolved: ResolvedRequest) -> dict[str, Path]:
+def _paths(wanted: Wanted) -> dict[str, Path]:
     """component -> file, for what does not come from the checkpoint itself."""
-    parts = {part: Path(file.path) for part, file in resolved.parts.items()}
-    return parts | ({"vae": Path(resolved.vae.path)} if resolved.vae else {})
+    parts = {part: Path(file.path) for part, file in wanted.parts.items()}
+    return parts | ({"vae": Path(wanted.vae.path)} if wanted.vae else {})
 
 
 def build(folders: Folders, flags: dict[str, Any], device_index: int) -> PictureRunner:

@@ -20,7 +20,7 @@ from modules.library.rows import ModelRow
 from modules.prompts.networks import NetworkUse
 from modules.request import Checkpoint, Network, SideFile
 from modules.settings import Settings
-from modules.weights import header
+from modules.weights.layouts.files import header_of
 from modules.weights.taesd import latent_channels
 
 AUTOMATIC, NONE = "Automatic", "None"
@@ -59,7 +59,7 @@ def chosen_tiny(method: str, checkpoint: Checkpoint, library: Library) -> tuple[
     if method != TINY:
         return None, []
     family = FAMILIES.get(checkpoint.family)
-    rows = [row for row in library.rows("vae") if row.kind == "taesd" and latent_channels(Path(row.path)) == family.latent_channels]
+    rows = [row for row in library.sure_rows("vae") if row.kind == "taesd" and latent_channels(Path(row.path)) == family.latent_channels]
     if not rows:
         return None, [f"There is no TAESD file for {family.title} in models/VAE-approx; the picture was decoded with the VAE."]
     called = TINY_NAMES.get(family.architecture, "")  # shapes do not tell those of SD and SDXL apart
@@ -77,15 +77,16 @@ def chosen_parts(checkpoint: Checkpoint, library: Library, settings: Settings, *
     if row is None:
         return {}, []
     family = FAMILIES.get(checkpoint.family)
+    encoders = family.encoders_of(checkpoint.variant)
     held = set(row.extra.get("parts", ()))
     optional = {part for part in family.optional if not settings.sd3_enable_t5}
-    needed = [part for part in ("vae", *family.text_encoders) if part not in held | optional and not (part == "vae" and with_vae)]
+    needed = [part for part in ("vae", *encoders) if part not in held | optional and not (part == "vae" and with_vae)]
     named = [_module(name, library) for name in settings.forge_additional_modules]
     found: dict[str, SideFile] = {}
     warnings: list[str] = []
     for part in needed:
-        width = family.latent_channels if part == "vae" else WIDTHS[family.encoder_kinds[family.text_encoders.index(part)]]
-        rows = [r for r in named or library.rows("vae" if part == "vae" else "text_encoder") if _width(r) == width]
+        width = family.latent_channels if part == "vae" else WIDTHS[encoders[part]]
+        rows = [r for r in named or library.sure_rows("vae" if part == "vae" else "text_encoder") if _width(r) == width]
         if len(rows) > 1 and not named:
             warnings.append(f"There are {len(rows)} files that could be the {part.replace('_', ' ')}; {rows[0].name} was used.")
         if rows:
@@ -106,7 +107,7 @@ def _module(name: str, library: Library) -> ModelRow:
 
 def _width(row: ModelRow) -> int | None:
     """Latent channels of a VAE, width of a text encoder; None when its file does not say."""
-    return kind_of(header.read(Path(row.path))).width if row.format == "safetensors" else None
+    return kind_of(header_of(Path(row.path))).width
 
 
 def chosen_networks(uses: Sequence[NetworkUse], checkpoint: Checkpoint, library: Library) -> tuple[tuple[Network, ...], list[str]]:

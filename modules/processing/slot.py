@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import inspect
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 
 from modules.families import FAMILIES, Family, LoadPlan
-from modules.faults import ModelFault
+from modules.faults import ModelFault, RequestFault
 from modules.processing.calls import call_of
 from modules.processing.networks import Networks
 from modules.processing.preview import Previewer
@@ -61,6 +63,18 @@ class LoadedModel:
     networks: Networks
     words: LearntWords = field(default_factory=LearntWords)
     tinies: dict[str, Any] = field(default_factory=dict[str, Any])
+    others: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def for_task(self, task: str) -> Any:
+        """The pipeline for "txt2img", "img2img" or "inpaint", of the same components. Raises RequestFault when there is none."""
+        wanted = self.family.variant(self.checkpoint.variant).tasks.get(task)
+        if wanted is None:
+            raise RequestFault("sd_model_checkpoint", f"{self.checkpoint.model_name} cannot do {task}. Choose another")
+        if type(self.pipeline).__name__ == wanted:
+            return self.pipeline
+        if wanted not in self.others:
+            self.others[wanted] = _sharing(self.pipeline, wanted)
+        return self.others[wanted]
 
     def tiny(self, file: SideFile | None) -> Any:
         """The tiny autoencoder of a file, kept for the next picture; None for None. Raises ModelFault."""
@@ -73,26 +87,54 @@ class Slot:
     """Owns the loaded models: one on the device, and as many former ones in main memory as the settings allow.
 
     place(pipeline) puts one on the device under the memory policy in force; lift(pipeline) takes it back to main memory;
-    dtype: of the weights; room(): bytes of main memory that are free, for deciding what to keep.
+    aside(pipeline) does so in the middle of a call, None: as lift does. dtype: of the weights; room(): bytes of main memory that are
+    free, for deciding what to keep.
     """
 
-    def __init__(self, place: Callable[[Any], None], lift: Callable[[Any], None], dtype: str, room: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        place: Callable[[Any], None],
+        lift: Callable[[Any], None],
+        dtype: str,
+        room: Callable[[], int],
+        aside: Callable[[Any], None] | None = None,
+    ) -> None:
         self._place = place
         self._lift = lift
+        self._set_aside = aside or lift
         self._dtype = dtype
         self._room = room
         self._models: list[LoadedModel] = []  # the one on the device last
+        self._hooked: list[LoadedModel] = []  # set aside, with the hooks of their policy still on
+        self._away = False  # the last of the models waits in main memory too
 
     @property
     def title(self) -> str | None:
         return self._models[-1].checkpoint.title if self._models else None
 
+    @property
+    def count(self) -> int:
+        """How many models are in memory."""
+        return len(self._models)
+
+    @property
+    def present(self) -> LoadedModel | None:
+        """The one on the device."""
+        return self._models[-1] if self._models else None
+
     def take(
-        self, checkpoint: Checkpoint, status: Callable[..., None], *, parts: Mapping[str, Path] | None = None, keep: int = 1
+        self,
+        checkpoint: Checkpoint,
+        status: Callable[..., None],
+        *,
+        parts: Mapping[str, Path] | None = None,
+        keep: int = 1,
+        meanwhile: bool = False,
     ) -> LoadedModel:
         """The model of a checkpoint on the device, loaded only if it is not in memory. keep: how many may stay in memory.
 
-        parts: components from other files ("vae" -> path). Raises ModelFault; the model that was on the device is not there then.
+        parts: components from other files ("vae" -> path). meanwhile: the model on the device is in the middle of a run.
+        Raises ModelFault; the model that was on the device is not there then.
         """
         plan = LoadPlan(
             path=Path(checkpoint.path),
@@ -102,8 +144,11 @@ class Slot:
             parts=dict(parts or {}),
         )
         wanted = next((m for m in self._models if m.plan == plan and m.checkpoint.sha256 == checkpoint.sha256), None)
-        if wanted is not None and wanted is self._models[-1]:
+        if wanted is not None and wanted is self._models[-1] and not self._away:
             return wanted
+        if meanwhile and self._models:
+            self._set_aside(self._models[-1].pipeline)
+            self._hooked.append(self._models[-1])
         self._make_room(keep - 1, spare=wanted)
         if wanted is None:
             status(f"Loading the model {checkpoint.model_name}…", model=None)
@@ -111,15 +156,20 @@ class Slot:
         else:
             status(f"Taking the model {checkpoint.model_name} from memory…", model=None)
             self._models.remove(wanted)
+        if any(model is wanted for model in self._hooked):
+            self._lift(wanted.pipeline)
+        self._hooked = [model for model in self._hooked if any(model is other for other in self._models)]
         self._place(wanted.pipeline)
         self._models.append(wanted)
+        self._away = False
         status("Ready", model=checkpoint.title)
         return wanted
 
     def _make_room(self, others: int, *, spare: LoadedModel | None) -> None:
         """Take the present model off the device and let go of the oldest ones, until so many others are left."""
         if self._models and others > 0:
-            self._lift(self._models[-1].pipeline)
+            if not any(model is self._models[-1] for model in self._hooked):
+                self._lift(self._models[-1].pipeline)
             self._models[-1].encoder.forget()  # what was encoded lies on the device
         kept = [m for m in self._models if m is not spare]
         for model in kept[: max(0, len(kept) - others)]:
@@ -151,9 +201,19 @@ class Slot:
             networks=Networks(pipeline, family.architecture, checkpoint.model_name),
         )
 
+    def set_aside(self) -> None:
+        """Take the present model off the device; it waits in main memory, as former ones do, until it is wanted again."""
+        if self._models and not self._away:
+            self._lift(self._models[-1].pipeline)
+            self._models[-1].encoder.forget()  # what was encoded lies on the device
+            self._away = True
+        free_unused()
+
     def release(self) -> None:
         """Let go of every model and give the memory back to the system."""
+        self._away = False
         self._models.clear()
+        self._hooked.clear()
         free_unused()
 
 
@@ -166,6 +226,16 @@ def free_unused() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+def _sharing(pipeline: Any, wanted: str) -> Any:
+    """A pipeline of the class of that name with the components and plain options of another one; nothing is copied."""
+    kind: Any = getattr(diffusers, wanted)
+    names = inspect.signature(kind.__init__).parameters
+    plain = {name: value for name, value in pipeline.config.items() if not name.startswith("_") and not isinstance(value, list | tuple)}
+    found = kind(**{name: value for name, value in {**plain, **pipeline.components}.items() if name in names})
+    found.set_progress_bar_config(disable=True)
+    return found
 
 
 def _weights_bytes(pipeline: Any) -> int:

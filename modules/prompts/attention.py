@@ -5,20 +5,22 @@ Knows no tokens and no models. Start reading at `parse_attention`. Source: A1111
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ROUND, SQUARE = 1.1, 1 / 1.1
-_TOKEN = re.compile(
-    r"\\([()\[\]\\])"  # an escaped bracket is a plain one
-    r"|([(\[])|:\s{0,8}([+-]?(?:\d+\.?\d*|\.\d+))\s{0,8}\)|([)\]])"
-    r"|([^\\()\[\]:]+|[:\\])"
-)
-_BREAK = re.compile(r"\s*\bBREAK\b\s*")
+WEIGHT_LIMIT = 1e4  # beyond it nothing but infinities would come out of the text encoder
+MODES = ("None", "Ignore", "Original", "No norm")
+# A bracket; a weight with its closing bracket; else text, escaped brackets in it. Quantifiers that never go back (the possessive
+# "+") keep the time in proportion to the length.
+_WEIGHT = r":\s{0,8}+[+-]?+(?:\d++\.?+\d*+|\.\d++)\s{0,8}+\)"
+_TOKEN = re.compile(rf"[()\[\]]|{_WEIGHT}|(?:[^\\()\[\]:]++|\\[()\[\]\\]?+|:(?!{_WEIGHT[1:]}))++")
+_BREAK = re.compile(r"\bBREAK\b")
+_ESCAPED = re.compile(r"\\([()\[\]\\{}]|(?=__))")
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A stretch of prompt and how much it counts. is_break: an end of chunk, without text."""
 
     text: str
@@ -26,94 +28,109 @@ class Piece:
     is_break: bool = False
 
 
-@dataclass
-class _Bracket:
-    """One pair of brackets. The factor is known when it closes; until then it is that of a plain pair."""
+class _Brackets:
+    """One kind of brackets of a text, in order; outer: which one is around it, 0 for none (and 0 itself is no bracket).
 
-    opener: str
-    factor: float
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Text between the same brackets: a chain of brackets, innermost first."""
-
-    bracket: _Bracket
-    outer: int
-
-
-class _Reader:
-    """Collects pieces, each with the group it stands in. Brackets may overlap: "(a [b) c]" is two ranges."""
+    Round and square brackets are two trees, so that they may overlap: in "(a [b) c]" each has its own range.
+    """
 
     def __init__(self) -> None:
-        self.groups: list[_Group | None] = [None]
-        self.open: list[int] = [0]
-        self.pieces: list[tuple[str, int]] = []
-
-    def push(self, bracket: _Bracket) -> None:
-        self.groups.append(_Group(bracket, self.open[-1]))
-        self.open.append(len(self.groups) - 1)
-
-    def close(self, opener: str, factor: float | None) -> bool:
-        """Close the innermost bracket of that kind; False when none is open. Those opened inside it stay open."""
-        inner: list[_Bracket] = []
-        for at in range(len(self.open) - 1, 0, -1):
-            group = self.groups[self.open[at]]
-            bracket = group.bracket if group else None
-            if bracket is not None and bracket.opener == opener:
-                if factor is not None:
-                    bracket.factor = factor
-                del self.open[at:]
-                for left_open in reversed(inner):
-                    self.push(left_open)
-                return True
-            if bracket is not None:
-                inner.append(bracket)
-        return False
+        self.outer = [0]
+        self.factors = [1.0]
 
     def weights(self) -> list[float]:
-        """The weight of each group: the product of the brackets around it."""
-        found = [1.0]
-        for group in self.groups[1:]:
-            found.append(1.0 if group is None else found[group.outer] * group.bracket.factor)
+        """The weight inside each bracket: the product of the factors from the outermost in. An unclosed one holds to the end."""
+        found: list[float] = []
+        for outer, factor in zip(self.outer, self.factors, strict=True):
+            found.append(found[outer] * factor if found else 1.0)
+        if max(found) > WEIGHT_LIMIT or min(found) < -WEIGHT_LIMIT:
+            found = [1.0]
+            for outer, factor in zip(self.outer[1:], self.factors[1:], strict=True):
+                weight = found[outer] * factor
+                found.append(weight if -WEIGHT_LIMIT < weight < WEIGHT_LIMIT else math.copysign(WEIGHT_LIMIT, weight))
         return found
 
 
-def parse_attention(text: str) -> list[Piece]:
+def parse_attention(text: str, mode: str = "Original") -> list[Piece]:
     """Pieces of a prompt with their weights, in order; neighbours of equal weight are one piece. "" is one empty piece.
 
-    An unclosed bracket holds to the end of the text; a stray closing one is plain text.
+    mode: one of MODES. "None" reads no syntax at all; "Ignore" takes it out and gives every piece the weight 1; for the other
+    two the pieces are the same. An unclosed bracket holds to the end of the text; a stray closing one is plain text.
     """
-    reader = _Reader()
-    for token in _TOKEN.finditer(text):
-        escaped, opener, weight, closer, plain = token.groups()
-        if opener:
-            reader.push(_Bracket(opener, ROUND if opener == "(" else SQUARE))
-        elif weight is not None:
-            if not reader.close("(", float(weight)):
-                reader.pieces.append((token.group(), reader.open[-1]))
-        elif closer:
-            if not reader.close("(" if closer == ")" else "[", None):
-                reader.pieces.append((closer, reader.open[-1]))
-        else:
-            reader.pieces.append((escaped or plain, reader.open[-1]))
-    weights = reader.weights()
-    return _merge([(part, round(weights[group], 10)) for part, group in reader.pieces])
+    if mode == "None":
+        return [Piece(text)]
+    texts, weights = _read(text)
+    if mode == "Ignore":
+        weights = [1.0] * len(texts)
+    texts, weights = _merged(texts, weights)
+    return _broken(texts, weights) if "BREAK" in text else [*map(Piece, texts, weights)] or [Piece("")]
 
 
-def _merge(parts: list[tuple[str, float]]) -> list[Piece]:
-    """Join neighbours of equal weight, then cut at BREAK. A break inside brackets is a break too."""
-    joined: list[tuple[list[str], float]] = []
-    for text, weight in parts:
-        if joined and joined[-1][1] == weight:
-            joined[-1][0].append(text)
+def _read(text: str) -> tuple[list[str], list[float]]:
+    """Every stretch between brackets and its weight. One pass over the tokens; the weights follow when every factor is known."""
+    rounds, squares = _Brackets(), _Brackets()
+    round_outer, round_factors, square_outer, square_factors = rounds.outer, rounds.factors, squares.outer, squares.factors
+    texts: list[str] = []
+    heavy: list[int] = []
+    light: list[int] = []
+    inside, among = 0, 0  # the innermost open bracket of each kind
+    for token in _TOKEN.findall(text):
+        if token == "(":
+            round_outer.append(inside)
+            inside = len(round_factors)
+            round_factors.append(ROUND)
+        elif token == ")" and inside:
+            inside = round_outer[inside]
+        elif token == "[":
+            square_outer.append(among)
+            among = len(square_factors)
+            square_factors.append(SQUARE)
+        elif token == "]" and among:
+            among = square_outer[among]
+        elif inside and token[-1] == ")" and token[0] == ":" and token[-2] != "\\":  # a weight; text ends in no bracket but an escaped one
+            round_factors[inside] = float(token[1:-1])
+            inside = round_outer[inside]
         else:
-            joined.append(([text], weight))
+            texts.append(token)
+            heavy.append(inside)
+            light.append(among)
+    if "\\" in text:
+        texts = [_unescaped(part) for part in texts]
+    more, less = rounds.weights(), squares.weights()
+    return texts, [more[r] * less[s] for r, s in zip(heavy, light, strict=True)]
+
+
+def _unescaped(text: str) -> str:
+    """What is escaped, without its backslash. Pairs of backslashes are set aside first, so that none of them escapes a bracket."""
+    if "\0" in text:
+        return _ESCAPED.sub(r"\1", text)
+    text = text.replace("\\\\", "\0")
+    for kept in ("(", ")", "[", "]", "{", "}", "__"):
+        text = text.replace("\\" + kept, kept)
+    return text.replace("\0", "\\")
+
+
+def _merged(texts: list[str], weights: list[float]) -> tuple[list[str], list[float]]:
+    """Neighbours of equal weight as one."""
+    begins = [0, *(n for n, (a, b) in enumerate(zip(weights, weights[1:]), 1) if a != b)]  # noqa: B905, RUF007 - one shorter on purpose
+    if len(begins) == len(texts):
+        return texts, weights
+    ends = [*begins[1:], len(texts)]
+    return ["".join(texts[a:b]) for a, b in zip(begins, ends, strict=True)], [weights[n] for n in begins if n < len(weights)]
+
+
+def _broken(texts: list[str], weights: list[float]) -> list[Piece]:
+    """Cut at BREAK, which eats the white space around it. A break inside brackets is a break too."""
     pieces: list[Piece] = []
-    for texts, weight in joined:
-        for n, part in enumerate(_BREAK.split("".join(texts))):
+    for text, weight in zip(texts, weights, strict=True):
+        words = _BREAK.split(text)
+        last = len(words) - 1
+        for n, word in enumerate(words):
             if n:
-                pieces.append(Piece("", 1.0, is_break=True))
-            if part:
-                pieces.append(Piece(part, weight))
+                pieces.append(Piece("", 1.0, True))
+                word = word.lstrip()
+            if n < last:
+                word = word.rstrip()
+            if word:
+                pieces.append(Piece(word, weight))
     return pieces or [Piece("")]

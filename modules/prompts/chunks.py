@@ -1,21 +1,24 @@
-"""From a text to chunks of 75 tokens with weights, for one CLIP tokenizer; learnt words take their tokens whole.
+"""From a text to chunks of 75 tokens with weights; learnt words take their tokens whole.
 
-Knows tokenizers and the order of tokens; knows nothing about text encoders. Start reading at `chunks_of`.
+Knows the order of tokens; knows nothing about tokenizers and text encoders, and needs no torch. Start reading at `chunks_of`.
 Source: the behaviour of A1111 1.10.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from modules.prompts.attention import parse_attention
-from modules.prompts.embeddings import PLACEHOLDER, Embeddings
-from modules.weights.embeddings import Embedding
+from modules.prompts.reading import AS_EVER, Reading
+
+if TYPE_CHECKING:
+    from modules.weights.embeddings import Embedding
 
 CHUNK = 75
-COMMA_BACKTRACK = 20
+# The token that stands where a vector goes; its own meaning is overwritten. It must not be an end or padding-behind-the-end token.
+PLACEHOLDER = 0
 
 
 @dataclass(frozen=True)
@@ -27,24 +30,20 @@ class Chunk:
     places: tuple[tuple[int, Embedding], ...] = ()
 
 
-def chunks_of(text: str, tokenizer: Any, embeddings: Embeddings, component: str) -> tuple[Chunk, ...]:
-    """At least one chunk. tokenizer: that of the component, a CLIP class of transformers."""
-    builder = _Chunker(comma_ids(tokenizer))
-    for piece in parse_attention(text):
+def chunks_of(
+    text: str, ids_of: Callable[[str], Sequence[int | Embedding]], comma: frozenset[int], reading: Reading = AS_EVER
+) -> tuple[Chunk, ...]:
+    """At least one chunk. ids_of: the tokens of a text, without begin and end; comma: the token that a comma is, if it is one."""
+    builder = _Chunker(comma, reading.comma_backtrack)
+    for piece in parse_attention(text, reading.emphasis):
         if piece.is_break:
             builder.end_chunk()
         else:
-            builder.add(embeddings.split(component, tokenizer(piece.text, add_special_tokens=False).input_ids), piece.weight)
+            builder.add(ids_of(piece.text), piece.weight)
     return builder.finish()
 
 
-def comma_ids(tokenizer: Any) -> frozenset[int]:
-    """The token that a comma alone is; none when it is several."""
-    ids = tokenizer(",", add_special_tokens=False).input_ids
-    return frozenset(ids if len(ids) == 1 else ())
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Token:
     """begins: the learnt word whose first vector goes here."""
 
@@ -56,17 +55,18 @@ class _Token:
 class _Chunker:
     """Fills chunks token by token. A chunk that runs over gives what stands behind a late comma to the next one."""
 
-    def __init__(self, comma: frozenset[int]) -> None:
+    def __init__(self, comma: frozenset[int], backtrack: int) -> None:
         self._comma = comma
+        self._backtrack = backtrack
         self._done: list[Chunk] = []
         self._tokens: list[_Token] = []
 
     def add(self, items: Sequence[int | Embedding], weight: float) -> None:
         for item in items:
-            if isinstance(item, Embedding):
-                self._put([_Token(PLACEHOLDER, weight, item), *[_Token(PLACEHOLDER, weight)] * (item.length - 1)])
-            else:
+            if isinstance(item, int):
                 self._put([_Token(item, weight)])
+            else:
+                self._put([_Token(PLACEHOLDER, weight, item), *[_Token(PLACEHOLDER, weight)] * (item.length - 1)])
 
     def _put(self, tokens: list[_Token]) -> None:
         """Tokens that stay together."""
@@ -75,7 +75,7 @@ class _Chunker:
         self._tokens += tokens
 
     def _overflow(self) -> None:
-        late = [n for n, token in enumerate(self._tokens) if token.id in self._comma and n >= CHUNK - COMMA_BACKTRACK]
+        late = [n for n, token in enumerate(self._tokens) if token.id in self._comma and n >= CHUNK - self._backtrack]
         cut = late[-1] + 1 if late else CHUNK
         rest = self._tokens[cut:]
         self._tokens = self._tokens[:cut]

@@ -17,9 +17,6 @@ from modules.faults import ModelFault
 from modules.weights import embeddings as files
 from modules.weights.embeddings import Embedding, EmbeddingFile
 
-# The token that stands where a vector goes; its own meaning is overwritten. It must not be an end or padding-behind-the-end token.
-PLACEHOLDER = 0
-
 
 class Embeddings:
     """The embeddings that fit one loaded model. Files are opened when a prompt first names them.

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 # What a tag may begin with -> the kind of network it names.
 KINDS = {"lora": "lora", "lyco": "lora"}
 WEIGHT_LIMIT = 100.0
-_TAG = re.compile(r"<(\w+):([^>]+)>")
+NO_SUCH_KIND = "there is no kind of network called"
+_TAG = re.compile(r"<(\w++):([^>]++)>")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,8 @@ def take_networks(prompt: str) -> tuple[str, list[NetworkUse]]:
         found.append(_use(match.group(1), match.group(2)))
         return ""
 
-    return _TAG.sub(take, prompt), found
+    end = prompt.rfind(">") + 1  # behind the last one there is no tag, and looking for one would take long
+    return _TAG.sub(take, prompt[:end]) + prompt[end:], found
 
 
 def _use(word: str, body: str) -> NetworkUse:
@@ -59,7 +61,7 @@ def _use(word: str, body: str) -> NetworkUse:
     name = placed[0] if placed else ""
     kind = KINDS.get(word)
     if kind is None:
-        return NetworkUse(kind=word, name=name, problem=f"<{word}:{name}> had no effect: there is no kind of network called {word!r}.")
+        return NetworkUse(kind=word, name=name, problem=f"<{word}:{name}> had no effect: {NO_SUCH_KIND} {word!r}.")
     te = named.get("te", placed[1] if len(placed) > 1 else "1")
     unet = named.get("unet", placed[2] if len(placed) > 2 else te)
     rank = named.get("dyn", placed[3] if len(placed) > 3 else "")

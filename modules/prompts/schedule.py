@@ -6,57 +6,62 @@ Knows no tokens and no models. Start reading at `schedule` and `split_and`. Sour
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
-_TOKEN = re.compile(r"\\.|[\[\]():|]|[^\\\[\]():|]+|\\", re.DOTALL)
-_WHEN = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*")
+_TOKEN = re.compile(r"[\[\]():|]|(?:[^\\\[\]():|]++|\\.?)++", re.DOTALL)
+_WHEN = re.compile(r"\s*+([+-]?+(?:\d++\.?+\d*+|\.\d++))\s*+")
 _AND = re.compile(r"\bAND\b")
-_AND_WEIGHT = re.compile(r"^(.*?)\s*:\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*$", re.DOTALL)
-MAX_DEPTH = 200
+AND_WEIGHT_LIMIT = 1e4
 
 
-@dataclass
-class _Frame:
-    """An open bracket: the segments so far and the separators between them."""
+class _Switch(NamedTuple):
+    """before until step `when`, after from then on: ranges of nodes. whole: `when` is a number of steps, not a share of them."""
 
-    opener: str
-    segments: list[list[_Node]] = field(default_factory=lambda: [[]])
-    separators: list[str] = field(default_factory=list[str])
-
-    def literal(self, closer: str) -> list[_Node]:
-        """Everything in it as plain text with what is nested kept."""
-        nodes: list[_Node] = [self.opener]
-        for n, segment in enumerate(self.segments):
-            if n:
-                nodes.append(self.separators[n - 1])
-            nodes.append(_Sequence(segment))
-        return [*nodes, closer]
-
-
-@dataclass(frozen=True)
-class _Sequence:
     nodes: list[_Node]
+    before: slice
+    after: slice
+    when: float
+    whole: bool
+
+
+class _Cycle(NamedTuple):
+    """What stands between the cuts takes turns. nodes: from "[" to "]"; cuts: where each "|" stands in them."""
+
+    nodes: list[_Node]
+    cuts: list[int]
+
+    def option(self, step: int) -> slice:
+        """Whose turn it is at a step, 1-based."""
+        n = (step - 1) % (len(self.cuts) + 1)
+        return slice(self.cuts[n - 1] + 1 if n else 1, self.cuts[n] if n < len(self.cuts) else len(self.nodes) - 1)
+
+
+_Node = str | list["_Node"] | _Switch | _Cycle
+_NO_CUTS: list[int] = []
 
 
 @dataclass(frozen=True)
-class _Switch:
-    """before until step `when`, after from then on. when: as written."""
+class Clock:
+    """What the numbers in a prompt mean. steps: of this pass, counted in network calls.
 
-    before: list[_Node]
-    after: list[_Node]
-    when: str
+    first_pass: calls of the pass before this one: then whole numbers count on from there and shares are 1.0 to 2.0; None in the
+    first pass. old: A1111's old rule: numbers below 1 are shares of this pass, all others are steps of it.
+    """
 
-    def step(self, steps: int) -> int:
-        at = int(float(self.when) * steps) if "." in self.when else int(self.when)
-        return max(0, min(steps, at))
+    steps: int
+    first_pass: int | None = None
+    old: bool = False
 
-
-@dataclass(frozen=True)
-class _Cycle:
-    options: list[list[_Node]]
-
-
-_Node = str | _Sequence | _Switch | _Cycle
+    def step(self, switch: _Switch) -> int:
+        """The last step, 0 .. steps, at which what stands before still holds."""
+        if self.old:
+            at = switch.when * self.steps if switch.when < 1 else switch.when
+        elif self.first_pass is None:
+            at = switch.when if switch.whole else switch.when * self.steps
+        else:
+            at = switch.when - self.first_pass if switch.whole else (switch.when - 1) * self.steps
+        return int(max(0.0, min(float(self.steps), at)))
 
 
 @dataclass(frozen=True)
@@ -67,108 +72,133 @@ class Stretch:
     text: str
 
 
-def schedule(text: str, steps: int) -> list[Stretch]:
+def schedule(text: str, steps: int, *, first_pass: int | None = None, old: bool = False) -> list[Stretch]:
     """What the prompt says over `steps` steps; the last stretch ends there. A prompt without editing is one stretch.
 
-    What does not parse is kept as text.
+    first_pass, old: as in `Clock`. What does not parse is kept as text.
     """
+    if "[" not in text:
+        return [Stretch(steps, text)]
+    clock = Clock(steps, first_pass, old)
     root = _parse(text)
-    cuts, cycles = _cuts(root, steps)
-    ends = range(1, steps + 1) if cycles else sorted({*cuts, steps})
+    switches, periods = _changes(root, clock)
+    cuts = sorted(switches)
+    ends = range(1, steps + 1) if periods else [*cuts, steps]
+    known: dict[tuple[int, ...], str] = {}
     stretches: list[Stretch] = []
     for until in ends:
-        now = _render(root, until, steps)
-        if stretches and stretches[-1].text == now:
-            stretches[-1] = Stretch(until, now)
-        else:
-            stretches.append(Stretch(until, now))
+        turn = (sum(cut < until for cut in cuts), *((until - 1) % period for period in periods))
+        if turn not in known:
+            known[turn] = _render(root, until, clock)
+        if stretches and stretches[-1].text == known[turn]:
+            stretches.pop()
+        stretches.append(Stretch(until, known[turn]))
     return stretches
 
 
 def split_and(text: str) -> list[tuple[str, float]]:
-    """The parts of a prompt joined by AND, each with its weight (":1.2" at its end; 1 without)."""
+    """The parts of a prompt joined by AND, each with its weight (":1.2" at its end; 1 without). "(a:2)" does not end in a number."""
     parts: list[tuple[str, float]] = []
     for part in _AND.split(text):
-        found = _AND_WEIGHT.match(part) if len(part) < 100_000 and ":" in part[-24:] else None
-        # a part that ends in ":2" weighs 2; "(a:2)" does not end in a number
-        parts.append((found.group(1), float(found.group(2))) if found else (part, 1.0))
+        front, colon, back = part.rpartition(":")
+        number = _WHEN.fullmatch(back) if colon else None
+        if number is None:
+            parts.append((part, 1.0))
+        else:
+            parts.append((front.rstrip(), max(-AND_WEIGHT_LIMIT, min(AND_WEIGHT_LIMIT, float(number.group(1))))))
     return parts
 
 
-def _parse(text: str) -> _Sequence:
-    stack: list[_Frame] = [_Frame("")]
+def _parse(text: str) -> list[_Node]:
+    """The text as nodes. Round brackets are text; they only keep separators in them from being any.
+
+    A round bracket that closes one opened outside of square brackets leaves these unclosed, which makes them text.
+    """
+    outer: list[tuple[list[_Node], list[int], int]] = []  # the same three of the square brackets around, outermost first
+    nodes: list[_Node] = []  # what was found in the innermost
+    cuts: list[int] = _NO_CUTS  # where separators stand in it
+    rounds, around = 0, 0  # round brackets that are open in it and further out
     for token in _TOKEN.findall(text):
-        top = stack[-1]
-        if token in ("(", "[") and len(stack) < MAX_DEPTH:
-            stack.append(_Frame(token))
-        elif token in (")", "]"):
-            _close(stack, token)
-        elif token in (":", "|") and top.opener == "[":
-            top.separators.append(token)
-            top.segments.append([])
-        else:
-            top.segments[-1].append(token)
-    while len(stack) > 1:
-        frame = stack.pop()
-        stack[-1].segments[-1].append(_Sequence(frame.literal("")))
-    return _Sequence(stack[0].segments[0])
+        if token == "[":
+            outer.append((nodes, cuts, rounds))
+            around += rounds
+            nodes = [token]
+            cuts, rounds = _NO_CUTS, 0
+            continue
+        if outer:
+            if token == "]":
+                nodes.append(token)
+                inner: _Node = _finished(nodes, cuts) if cuts else nodes
+                nodes, cuts, rounds = outer.pop()
+                around -= rounds
+                nodes.append(inner)
+                continue
+            if (token == "|" or token == ":") and not rounds:
+                if cuts:
+                    cuts.append(len(nodes))
+                else:
+                    cuts = [len(nodes)]
+            elif token == ")" and not rounds and around:
+                while not rounds:
+                    unclosed = nodes
+                    nodes, cuts, rounds = outer.pop()
+                    around -= rounds
+                    nodes.append(unclosed)
+        if token == "(":
+            rounds += 1
+        elif token == ")" and rounds:
+            rounds -= 1
+        nodes.append(token)
+    while outer:
+        unclosed = nodes
+        nodes, _, _ = outer.pop()
+        nodes.append(unclosed)
+    return nodes
 
 
-def _close(stack: list[_Frame], closer: str) -> None:
-    wanted = "(" if closer == ")" else "["
-    if not any(frame.opener == wanted for frame in stack):
-        stack[-1].segments[-1].append(closer)
-        return
-    while stack[-1].opener != wanted:  # an unclosed bracket inside: plain text
-        frame = stack.pop()
-        stack[-1].segments[-1].append(_Sequence(frame.literal("")))
-    frame = stack.pop()
-    stack[-1].segments[-1].append(_finish(frame, closer))
+def _finished(nodes: list[_Node], cuts: list[int]) -> _Node:
+    """A square bracket with separators, from "[" to "]": a switch or a cycle, or text when it is neither."""
+    colons = sum(nodes[cut] == ":" for cut in cuts)
+    if not colons:
+        return _Cycle(nodes, cuts)
+    last = nodes[-2]
+    when = _WHEN.fullmatch(last) if isinstance(last, str) and cuts[-1] == len(nodes) - 3 else None
+    if when is None or colons < len(cuts) or colons > 2:
+        return nodes
+    before, after = (slice(1, cuts[0]), slice(cuts[0] + 1, cuts[1])) if colons == 2 else (slice(0), slice(1, cuts[0]))
+    return _Switch(nodes, before, after, float(when.group(1)), "." not in when.group(1))
 
 
-def _finish(frame: _Frame, closer: str) -> _Node:
-    if frame.opener == "[" and frame.separators:
-        if all(s == "|" for s in frame.separators):
-            return _Cycle(frame.segments)
-        last = frame.segments[-1]
-        when = _WHEN.fullmatch(last[0]) if len(last) == 1 and isinstance(last[0], str) else None
-        if when and all(s == ":" for s in frame.separators) and len(frame.separators) <= 2:
-            before = frame.segments[0] if len(frame.separators) == 2 else []
-            return _Switch(before, frame.segments[-2], when.group(1))
-    return _Sequence(frame.literal(closer))
-
-
-def _cuts(root: _Sequence, steps: int) -> tuple[set[int], bool]:
-    """(steps after which the text may change, it changes with every step)."""
+def _changes(root: list[_Node], clock: Clock) -> tuple[set[int], list[int]]:
+    """(steps after which a switch changes the text, lengths of the cycles)."""
     cuts: set[int] = set()
-    cycles = False
+    periods: set[int] = set()
     waiting: list[_Node] = [root]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, _Sequence):
-            waiting.extend(node.nodes)
-        elif isinstance(node, _Switch):
-            if 0 < (at := node.step(steps)) < steps:
-                cuts.add(at)
-            waiting.extend([*node.before, *node.after])
+        if isinstance(node, _Switch):
+            cuts.add(clock.step(node))
+            waiting += [*node.nodes[node.before], *node.nodes[node.after]]
         elif isinstance(node, _Cycle):
-            cycles = True
-            waiting.extend(n for option in node.options for n in option)
-    return cuts, cycles
+            periods.add(len(node.cuts) + 1)
+            waiting += node.nodes
+        elif isinstance(node, list):
+            waiting += node
+    return {cut for cut in cuts if 0 < cut < clock.steps}, sorted(periods)
 
 
-def _render(root: _Sequence, step: int, steps: int) -> str:
+def _render(root: list[_Node], step: int, clock: Clock) -> str:
     """The text at a step, 1-based."""
-    out: list[str] = []
+    words: list[str] = []
     waiting: list[_Node] = [root]
     while waiting:
         node = waiting.pop()
         if isinstance(node, str):
-            out.append(node)
-        elif isinstance(node, _Sequence):
-            waiting.extend(reversed(node.nodes))
+            words.append(node)
         elif isinstance(node, _Switch):
-            waiting.extend(reversed(node.before if step <= node.step(steps) else node.after))
+            waiting += reversed(node.nodes[node.before if step <= clock.step(node) else node.after])
+        elif isinstance(node, _Cycle):
+            waiting += reversed(node.nodes[node.option(step)])
         else:
-            waiting.extend(reversed(node.options[(step - 1) % len(node.options)]))
-    return "".join(out)
+            waiting += reversed(node)
+    return "".join(words)

@@ -5,6 +5,7 @@ Knows text only, nothing about what a prompt means. Start reading at `Styles.app
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import threading
@@ -90,22 +91,63 @@ class Styles:
                 unknown.append(name)
         return prompt, negative_prompt, unknown
 
-    def save(self, style: Style) -> None:
-        """Add a style, or replace the one of that name. Raises RequestFault, DiskFault; nothing is changed then."""
+    def save(self, style: Style, *, was: str | None = None, place: int | None = None) -> None:
+        """Add a style, or replace the one of that name. Raises RequestFault, UnknownName, DiskFault; nothing is changed then.
+
+        was: the name it had so far, which must be there; place: where among the styles a new one stands (0 the first), None the last.
+        """
+        self._check(style)
+        name = style.name
+        with self._lock:
+            sheet = self._fresh()
+            if was is not None and was not in sheet.styles:
+                raise UnknownName("was", was, sheet.styles)
+            if was not in (None, name) and name in sheet.styles:
+                raise RequestFault("name", "is taken by another style; choose another one", got=name)
+            row, now = _row(style), name if was is None else was
+            if now in sheet.styles:
+                rows = [{**r, **row, **_text_column(r, row)} if r.get("name") == now else r for r in sheet.rows]
+            else:
+                rows = list(sheet.rows)
+                after = [*sheet.styles][place:][:1] if place is not None else []
+                at = next((i for i, r in enumerate(rows) if r.get("name") in after), len(rows))
+                rows.insert(at, {**row, **_text_column(dict.fromkeys(sheet.columns, ""), row)})
+            self._write(sheet, rows)
+
+    def add(self, styles: Iterable[Style]) -> StyleList:
+        """Add those whose names are free, with one change of the file. Returns them. Raises DiskFault; nothing is changed then."""
+        with self._lock:
+            sheet = self._fresh()
+            added: dict[str, Style] = {}
+            for style in styles:
+                with contextlib.suppress(RequestFault):
+                    self._check(style)
+                    if style.name not in sheet.styles:
+                        added.setdefault(style.name, style)
+            columns = dict.fromkeys(sheet.columns, "")
+            rows = [{**_row(style), **_text_column(columns, _row(style))} for style in added.values()]
+            if rows:
+                self._write(sheet, [*sheet.rows, *rows])
+            return [*added.values()]
+
+    def drop(self, styles: Iterable[Style]) -> StyleList:
+        """Take out those that are still just so. Returns them. Raises DiskFault."""
+        with self._lock:
+            sheet = self._fresh()
+            gone = [style for style in styles if sheet.styles.get(style.name) == style]
+            names = {style.name for style in gone}
+            if gone:
+                self._write(sheet, [r for r in sheet.rows if r.get("name") not in names])
+            return gone
+
+    @staticmethod
+    def _check(style: Style) -> None:
         name = style.name
         if not name.strip() or len(name) > NAME_LIMIT or "\n" in name or "\r" in name or name.startswith("#") or name == NONE:
             raise RequestFault("name", f"a style needs a name of one line, of 1 to {NAME_LIMIT} characters, without # in front", got=name)
         for where, text in (("prompt", style.prompt), ("negative_prompt", style.negative_prompt)):
             if len(text) > TEXT_LIMIT:
                 raise RequestFault(where, f"of a style is {len(text)} characters long; the longest accepted is {TEXT_LIMIT}")
-        with self._lock:
-            sheet = self._fresh()
-            row = {"name": name, "prompt": style.prompt, "negative_prompt": style.negative_prompt}
-            if name in sheet.styles:
-                rows = [{**r, **row, **_text_column(r, row)} if r.get("name") == name else r for r in sheet.rows]
-            else:
-                rows = [*sheet.rows, {**row, **_text_column(dict.fromkeys(sheet.columns, ""), row)}]
-            self._write(sheet, rows)
 
     def delete(self, name: str) -> None:
         """Raises UnknownName, DiskFault."""
@@ -142,6 +184,12 @@ class Styles:
         self._stamp = None
 
 
+def read_styles(path: Path) -> tuple[StyleList, str]:
+    """(the styles of a file, what is wrong with it or ""). Nothing is changed."""
+    sheet = _read(path)
+    return [*sheet.styles.values()], sheet.damage
+
+
 def _read(path: Path) -> _Sheet:
     """Whatever can be read; what cannot is named in `damage`, so that saving does not destroy it."""
     try:
@@ -170,6 +218,10 @@ def _read(path: Path) -> _Sheet:
 
 def _style(row: dict[str, str]) -> Style:
     return Style(row.get("name") or "", row.get("prompt") or row.get("text") or "", row.get("negative_prompt") or "")
+
+
+def _row(style: Style) -> dict[str, str]:
+    return {"name": style.name, "prompt": style.prompt, "negative_prompt": style.negative_prompt}
 
 
 def _text_column(row: dict[str, str], new: dict[str, str]) -> dict[str, str]:

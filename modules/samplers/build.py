@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 
 from modules.faults import RequestFault
 from modules.samplers.clean import KeepsClean
+from modules.samplers.flow import for_flow
 from modules.samplers.handed import FollowsLevels
 from modules.samplers.levels import NoiseLevels
 from modules.samplers.noise import PictureNoise
@@ -63,6 +63,8 @@ def _watched(base: type) -> type:
             kwargs["generator"] = self.noise.generators
         elif draws and not args and kwargs.get("generator") is None and self.generators is not None:
             kwargs["generator"] = self.generators
+        if self.edit_clean is not None:
+            model_output = self.edited(model_output, sample)
         out = base.step(self, model_output, timestep, sample, *args, **kwargs)
         if isinstance(out, tuple):
             self.clean = _clean(self, out, model_output, sample)
@@ -83,27 +85,6 @@ def _clean(scheduler: Any, out: tuple[Any, ...], model_output: Any, sample: Any)
         alpha, sigma = scheduler._sigma_to_alpha_sigma_t(before)
         return (sample - sigma * kept[-1]) / alpha
     return kept[-1]
-
-
-@functools.cache
-def _for_flow(base: type) -> type:
-    """The watched class, with a `set_timesteps` that takes what pipelines of flow matching models give: sigmas and the shift mu."""
-    watched = _watched(base)
-    known = inspect.signature(base.set_timesteps).parameters
-    if "sigmas" in known:
-        return watched
-
-    def set_timesteps(
-        self: Any, num_inference_steps: int | None = None, device: Any = None, sigmas: Any = None, mu: float | None = None
-    ) -> None:
-        """sigmas: only their number counts. mu: logarithm of the shift; counts when the model's shift depends on the size."""
-        steps = num_inference_steps if sigmas is None else len(sigmas)
-        shift = mu if self.config.get("use_dynamic_shifting") else None
-        if shift is not None and "mu" not in known:
-            self.register_to_config(shift=math.exp(shift))
-        base.set_timesteps(self, steps, device=device, **({"mu": shift} if shift is not None and "mu" in known else {}))
-
-    return type(base.__name__, (watched,), {"set_timesteps": set_timesteps, "__doc__": base.__doc__})
 
 
 def is_flow(model_config: Mapping[str, Any]) -> bool:
@@ -129,6 +110,7 @@ def build_scheduler(
     row = SAMPLERS.get(sampler_name)
     if is_flow(model_config):
         built = _flow_scheduler(sampler_name, scheduler, model_config)
+        built.options = options
     else:
         facts = {k: model_config[k] for k in MODEL_FACTS if k in model_config}
         schedule = SCHEDULES.get(effective_schedule(sampler_name, scheduler)).name
@@ -189,7 +171,7 @@ def _flow_scheduler(sampler_name: str, scheduler: str, model_config: Mapping[str
     base = getattr(diffusers, form.scheduler_class)
     accepted = inspect.signature(base.__init__).parameters
     wanted = {**form.config, **followed, **facts, "shift": shift, "flow_shift": shift}
-    built = _for_flow(base)(**{k: v for k, v in wanted.items() if k in accepted})
+    built = for_flow(_watched(base))(**{k: v for k, v in wanted.items() if k in accepted})
     # pipelines read the shift's range from the config, whatever the class
     built.register_to_config(**{k: v for k, v in facts.items() if k not in accepted and k != "shift"})
     return built

@@ -6,6 +6,7 @@ They work in steps of log sigma and cannot end at 0, so their schedules end at t
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from modules.samplers.clean import KeepsClean
 from modules.samplers.levels import Floats, NoiseLevels
 from modules.samplers.options import PLAIN, SamplerOptions
+from modules.samplers.predictions import ANSWER, CLEAN
 from modules.samplers.sigmas import image_steps, last_part, schedule_sigmas
 
 
@@ -41,7 +43,15 @@ class FollowsLevels(KeepsClean):
         known = [float(self.sigmas[planned.index(t)]) if t in planned else self.levels.sigma(t) for t in timesteps.reshape(-1).tolist()]
         sigma = torch.tensor(known, dtype=original_samples.dtype, device=original_samples.device)
         sigma = sigma.view(-1, *[1] * (original_samples.ndim - 1))
+        noise = self.own_noise(original_samples, noise, timesteps, known[0])
         return (original_samples + noise * sigma) / (1 + sigma**2) ** 0.5
+
+    def edited(self: Any, model_output: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
+        """The model's answer as it would be had it believed in the clean sample that `edit_clean` makes of its own."""
+        sigma = float(self.sigmas[self.step_index if self.step_index is not None else self.begin_index or 0])
+        predicts, x = self.config["prediction_type"], sample.float() * math.sqrt(1 + sigma**2)
+        clean = self.edit_clean(CLEAN[predicts](model_output.float(), x, sigma), sigma)
+        return ANSWER[predicts](clean, x, sigma).to(model_output.dtype)
 
     def _levels_of(self, steps: int) -> Floats:
         o = self.options

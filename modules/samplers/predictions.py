@@ -30,3 +30,23 @@ CLEAN: Final[dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tenso
     "v_prediction": _from_velocity,
     "sample": _from_sample,
 }
+
+
+def _as_noise(clean: torch.Tensor, x: torch.Tensor, sigma: float) -> torch.Tensor:
+    return (x - clean) / sigma
+
+
+def _as_velocity(clean: torch.Tensor, x: torch.Tensor, sigma: float) -> torch.Tensor:
+    return (x / (1 + sigma**2) - clean) * (math.sqrt(1 + sigma**2) / sigma)
+
+
+def _as_sample(clean: torch.Tensor, x: torch.Tensor, sigma: float) -> torch.Tensor:
+    return clean
+
+
+# The way back: the answer of a model that believes in a clean sample.
+ANSWER: Final[dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]]] = {
+    "epsilon": _as_noise,
+    "v_prediction": _as_velocity,
+    "sample": _as_sample,
+}

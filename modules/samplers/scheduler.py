@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ class SolverScheduler(KeepsClean, SchedulerMixin, ConfigMixin):
     """Samples are clean + sigma * noise, as in diffusers' EulerDiscreteScheduler.
 
     Beside the usual: `noise`, None or the batch's own `PictureNoise` (else noise comes from the generators handed to `step`);
-    `edit_clean(clean, sigma)`, None or a function that may change every predicted clean sample before it is used (inpainting);
+    `beginning` and `edit_clean`, as `KeepsClean` says;
     `without_prompt`, for DDIM CFG++: the model's output for the negative prompt alone, set before each step.
     """
 
@@ -69,7 +69,6 @@ class SolverScheduler(KeepsClean, SchedulerMixin, ConfigMixin):
         self._levels = NoiseLevels.of_model(self.config)
         self._stride = max(num_train_timesteps // _FEW, 1) if self._method.few else 1
         self._told = self._levels.every(self._stride)
-        self.edit_clean: Callable[[torch.Tensor, float], torch.Tensor] | None = None
         self.without_prompt: torch.Tensor | None = None
         self.num_inference_steps: int | None = None
         self.order = self._method.calls
@@ -88,7 +87,9 @@ class SolverScheduler(KeepsClean, SchedulerMixin, ConfigMixin):
 
     @property
     def init_noise_sigma(self) -> float:
-        """What a pipeline scales its first noise by."""
+        """What a pipeline scales its first noise by. A run that begins with a picture is handed its start ready-made."""
+        if self.beginning is not None:
+            return 1.0
         first = float(self._asked[0]) if self.num_inference_steps else self._levels.highest
         return math.sqrt(1 + first**2) if self._method.unit or self._options.sgm_noise_multiplier else first
 
@@ -268,6 +269,7 @@ class SolverScheduler(KeepsClean, SchedulerMixin, ConfigMixin):
         """Clean samples with noise of each one's timestep."""
         levels = [self._sigma_at(float(t)) for t in timesteps.reshape(-1)]
         sigma = torch.tensor(levels, dtype=original_samples.dtype, device=original_samples.device)
+        noise = self.own_noise(original_samples, noise, timesteps, levels[0])
         return original_samples + noise * sigma.view(-1, *[1] * (original_samples.ndim - 1))
 
     def _sigma_at(self, timestep: float) -> float:

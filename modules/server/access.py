@@ -1,14 +1,11 @@
-"""Who may ask: users and passwords, allowed host names, allowed origins. From the command line.
+"""Whom this server asks for a password and where, allowed host names, allowed origins. From the command line and the users file.
 
-Knows names and headers; knows nothing about ASGI (the guard does that). Start reading at `Access.from_flags`.
+Knows names and headers; knows nothing about ASGI (the guard does that) or about checking passwords (`Door`).
+Start reading at `Access.from_flags`, then `Access.sources_for`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import ipaddress
 import re
 import secrets
@@ -21,11 +18,13 @@ from urllib.parse import urlsplit
 
 from modules.faults import SetupFault
 from modules.flags import Flags
+from modules.users import Users
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 WILDCARDS = frozenset({"", "0.0.0.0", "::"})
-API_AREAS = ("/sdapi", "/docs", "/redoc", "/openapi.json")
+API_AREAS = ("/sdapi", "/api", "/mcp", "/docs", "/redoc", "/openapi.json")
 SHARED_AREAS = ("/internal",)
+API, PAGE, FILE = "api", "page", "file"  # where a name comes from: --api-auth, --gradio-auth, the users file
 GENERATED_USER = "darkroom"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST_HEADER = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<name>[^:\[\]/@\s,]+))(?::(?P<port>\d{1,5}))?")
@@ -35,14 +34,17 @@ _HOST_HEADER = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<name>[^:\[\]/@\s,
 class Access:
     """The rules of one running server.
 
-    api_users, page_users: name -> password of --api-auth and --gradio-auth. exposed: reachable from other machines.
+    api_users, page_users: name -> password of --api-auth and --gradio-auth; users: the users file. exposed: reachable from other machines.
+    page: there is one, not --nowebui.
     hosts: names in a Host header that mean this server; any_ip: so does every address literal (DNS rebinding needs a name).
     origins: of --cors-allow-origins, "*" for all. generated: the password made because nobody gave one.
     """
 
     api_users: Mapping[str, str] = field(default_factory=dict[str, str])
     page_users: Mapping[str, str] = field(default_factory=dict[str, str])
+    users: Users | None = None
     exposed: bool = False
+    page: bool = True
     hosts: set[str] = field(default_factory=lambda: set(LOOPBACK_NAMES))
     any_ip: bool = False
     origins: tuple[str, ...] = ()
@@ -50,14 +52,17 @@ class Access:
     generated: str | None = None
 
     @classmethod
-    def from_flags(cls, flags: Flags) -> Self:
+    def from_flags(cls, flags: Flags, users: Users | None = None) -> Self:
         """The rules of a command line. Raises SetupFault for credentials that cannot be read."""
+        in_file = _checked(users, flags)
         remote = not is_loopback(flags.host)
-        exposed = remote or flags.share
+        exposed = remote or flags.tunnel_name is not None
         api_users = parse_users(flags.api_auth, "--api-auth")
         page_users = {**parse_users(flags.gradio_auth, "--gradio-auth"), **_users_of_file(flags.gradio_auth_path)}
+        if twice := in_file & {*api_users, *page_users}:
+            raise SetupFault(f"{min(twice)} stands in the users file and on the command line too; leave the name out of one of them.")
         generated = None
-        if exposed and not api_users and not page_users and not flags.insecure_no_auth:
+        if exposed and not in_file and not api_users and not page_users and not flags.insecure_no_auth:
             generated = secrets.token_urlsafe(12)
             api_users = page_users = {GENERATED_USER: generated}
         origins = tuple(o.strip().rstrip("/") for o in (flags.cors_allow_origins or "").split(",") if o.strip())
@@ -66,7 +71,9 @@ class Access:
         return cls(
             api_users=api_users,
             page_users=page_users,
+            users=users,
             exposed=exposed,
+            page=not flags.nowebui,
             any_ip=remote,
             hosts=set(LOOPBACK_NAMES) | named | own | ({flags.host.lower()} - WILDCARDS),
             origins=origins,
@@ -77,6 +84,10 @@ class Access:
     def allow_host(self, host: str) -> None:
         """One more name of this server, e.g. the host of a share link once it is known."""
         self.hosts.add(host.lower().rstrip("."))
+
+    def forget_host(self, host: str) -> None:
+        """That name means this server no longer, e.g. because its tunnel is closed."""
+        self.hosts.discard(host.lower().rstrip("."))
 
     def host_allowed(self, header: str) -> bool:
         """The Host header names this server."""
@@ -106,38 +117,31 @@ class Access:
         except ValueError:
             return False
 
-    def users_for(self, path: str) -> Mapping[str, str] | None:
-        """The users who may ask for a path; None when anybody may.
+    def sources_for(self, path: str) -> frozenset[str]:
+        """Whose names open a path: some of API, PAGE, FILE; empty when anybody may ask for it.
 
         The API asks for a password as soon as there is one. The page does when it has its own, or can be reached from
-        elsewhere; /internal goes with the page, which calls it, but knows the API's users too.
+        elsewhere; /internal goes with the page, which calls it, but knows the API's users too. Users of the file may go anywhere,
+        as far as their role lets them, and when there are some nothing is open.
         """
-        everyone = {**self.api_users, **self.page_users}
+        filed = {FILE} if self.users is not None and self.users.known else set[str]()
+        everyone = filed | ({API} if self.api_users else set()) | ({PAGE} if self.page_users else set())
         if _within(path, API_AREAS):
-            return everyone or None
-        if not self.page_users and not (self.exposed and self.api_users):
-            return None
-        return everyone if _within(path, SHARED_AREAS) or not self.page_users else self.page_users
+            return frozenset(everyone)
+        own = filed | ({PAGE} if self.page_users else set())
+        if not own and not (self.api_users and (self.exposed or not self.page)):
+            return frozenset()
+        return frozenset(everyone if _within(path, SHARED_AREAS) or not own else own)
+
+    @property
+    def asks_anywhere(self) -> bool:
+        """Some path needs a name."""
+        return bool(self.api_users or self.page_users or (self.users is not None and self.users.known))
 
     @property
     def protects_everything(self) -> bool:
         """No path is open to strangers."""
-        return self.users_for("/") is not None
-
-
-def user_of(header: str, users: Mapping[str, str]) -> str | None:
-    """The user whom an Authorization header proves, or None. Takes the same time for every wrong answer."""
-    scheme, _, text = header.strip().partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        name, colon, password = base64.b64decode(text.strip(), validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return None
-    found = False
-    for known, right in users.items():
-        found |= _same(known, name) & _same(right, password)
-    return name if found and colon else None
+        return bool(self.sources_for("/"))
 
 
 def is_loopback(host: str) -> bool:
@@ -161,6 +165,17 @@ def parse_users(text: str | None, flag: str) -> dict[str, str]:
     return users
 
 
+def _checked(users: Users | None, flags: Flags) -> set[str]:
+    """The names in the users file. Raises SetupFault when it cannot be read, or was named and is not there."""
+    if users is None:
+        return set()
+    if flags.users_file and not users.path.is_file():
+        raise SetupFault(
+            f"There is no users file {users.path}. Make it with: python launch.py users add NAME --users-file {flags.users_file}"
+        )
+    return set(users.all())
+
+
 def _users_of_file(path: str | None) -> dict[str, str]:
     if not path:
         return {}
@@ -172,8 +187,3 @@ def _users_of_file(path: str | None) -> dict[str, str]:
 
 def _within(path: str, areas: tuple[str, ...]) -> bool:
     return any(path == area or path.startswith(f"{area}/") for area in areas)
-
-
-def _same(one: str, other: str) -> bool:
-    """Equal texts; the time taken tells nothing about them, not even their length."""
-    return hmac.compare_digest(hashlib.sha256(one.encode()).digest(), hashlib.sha256(other.encode()).digest())

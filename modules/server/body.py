@@ -6,15 +6,19 @@ Knows JSON; knows nothing about fields. Start reading at `json_body`, used by ro
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from modules.faults import RequestFault
+from modules.server.examples import EXAMPLES
 
 DEPTH_LIMIT = 32
 ITEM_LIMIT = 1_000_000
@@ -38,6 +42,17 @@ async def json_body(request: Request) -> dict[str, Any]:
 
 
 Body = Annotated[dict[str, Any], Depends(json_body)]
+_OBJECT: dict[str, Any] = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+
+
+def describe_bodies(routes: Iterable[BaseRoute]) -> None:
+    """Say in the API's description that a route reads an object, where the route has not said what is in it, and add an example."""
+    for route in routes:
+        if isinstance(route, APIRoute) and any(found.call is json_body for found in route.dependant.dependencies):
+            extra: dict[str, Any] = {"requestBody": copy.deepcopy(_OBJECT), **copy.deepcopy(route.openapi_extra or {})}
+            if route.path in EXAMPLES:
+                extra["requestBody"]["content"]["application/json"]["example"] = EXAMPLES[route.path]
+            route.openapi_extra = extra
 
 
 def parse(raw: bytes) -> dict[str, Any]:

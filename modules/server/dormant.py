@@ -13,30 +13,11 @@ from modules.knobs import knobs_of
 from modules.settings import Settings
 
 _FIXED: dict[str, Any] = {
-    "sd_vae": "Automatic",
-    "CLIP_stop_at_last_layers": 1,
-    "randn_source": "CPU",
-    "eta_noise_seed_delta": 0,
-    "face_restoration": False,
-    "tiling": False,
     "upcast_attn": False,
-    "img2img_color_correction": False,
-    "s_min_uncond": 0,
-    "s_churn": 0,
-    "s_tmin": 0,
-    "s_tmax": 0,
-    "s_noise": 1,
-    "eta_ancestral": 1,
-    "sigma_min": 0,
-    "sigma_max": 0,
-    "rho": 0,
-    "always_discard_next_to_last_sigma": False,
-    "sgm_noise_multiplier": False,
-    "token_merging_ratio": 0,
-    "token_merging_ratio_hr": 0,
     "sd_hypernetwork": "None",
     "sd_lora": "None",
     "sd_noise_schedule": "Default",
+    "control_net_allow_script_control": False,
 }
 
 
@@ -63,6 +44,8 @@ def refuse_active_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
     """override_settings without what asks for nothing. Raises RequestFault naming the option."""
     kept: dict[str, Any] = {}
     for name, value in overrides.items():
+        if name.startswith("api_"):
+            continue  # what programs may ask for is not for them to say; A1111 passes over these too
         try:
             idle = is_idle(name, value)
         except RequestFault as fault:

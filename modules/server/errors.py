@@ -15,9 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from modules.faults import Fault, ModelFault, RequestFault, UnknownJob
+from modules.faults import Fault, ModelFault, NotAllowed, RequestFault, TooMany, UnknownJob, UnknownScript
 
 log = logging.getLogger(__name__)
+STATUSES: dict[type[Fault], int] = {UnknownJob: 404, NotAllowed: 403, TooMany: 429}
 
 
 class Refused(HTTPException):
@@ -34,15 +35,18 @@ def shape(error: str, *, detail: Any = "", errors: str = "", **more: Any) -> dic
 
 
 def fault_response(fault: Fault) -> JSONResponse:
-    """The answer to a fault: 422 naming the field for what is wrong with a request, 404 for an unknown job, else 500."""
+    """The answer to a fault: 422 naming the field for what is wrong with a request, 404 for an unknown job, 403, 429, else 500."""
     name = type(fault).__name__
+    if isinstance(fault, UnknownScript):
+        return http_error(422, fault.words, errors=fault.message)
     if isinstance(fault, RequestFault):
         return JSONResponse(shape(name, detail=[_detail(fault)], errors=fault.message), 422)
     if isinstance(fault, ModelFault):
         detail = {"loc": ["body", "sd_model_checkpoint"], "msg": fault.message, "type": fault.kind}
         return JSONResponse(shape(name, detail=[detail], errors=fault.message), 422)
-    status = 404 if isinstance(fault, UnknownJob) else 500
-    return JSONResponse(shape(name, detail=fault.message, errors=fault.message, kind=fault.kind), status)
+    status = next((status for kind, status in STATUSES.items() if isinstance(fault, kind)), 500)
+    headers = {"Retry-After": str(fault.extra["retry_after_s"])} if isinstance(fault, TooMany) else None
+    return JSONResponse(shape(name, detail=fault.message, errors=fault.message, kind=fault.kind), status, headers)
 
 
 def job_failed(job_id: str, fault: dict[str, Any] | None) -> JSONResponse:

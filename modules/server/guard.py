@@ -1,20 +1,30 @@
 """The guard: one ASGI middleware before every route, mounted apps and websockets included.
 
-Knows headers, sizes and `Access`; knows nothing about routes. Refuses foreign Host names (DNS rebinding), changes asked for
-by foreign pages, callers without a password where one is needed, and bodies that are too large. Start reading at `Guard`.
+Knows headers and answers; `Access` knows whom to ask, `Door` who it is, `rules` what they may. Refuses foreign Host names (DNS
+rebinding), changes asked for by foreign pages, callers without a name where one is needed or without the role, too many requests,
+and bodies that are too large or too slow. Start reading at `Guard`.
 """
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from modules.server.access import Access, user_of
+from modules.server import refusals
+from modules.server.access import Access
+from modules.server.door import Door, MustWait
 from modules.server.errors import http_error
+from modules.server.ownership import Ownership
+from modules.server.people import Person
+from modules.server.rules import PUBLIC, least_role
+from modules.server.sending import Incoming, Patience
+from modules.server.signin import page
+from modules.users import GUEST, Viewer
+from modules.users.rates import Rate
 
-BODY_LIMIT_BYTES = 64 * 1024 * 1024
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -25,50 +35,85 @@ SECURITY_HEADERS = {
 
 
 class Guard:
-    """Lets a request through, or answers it. Leaves the name of the user in `request.state.user` (None: nobody was asked)."""
+    """Lets a request through, or answers it. Leaves the name of the user in `request.state.user` (None: nobody was asked) and the role
+    in `request.state.role`.
+    """
 
-    def __init__(self, app: ASGIApp, access: Access, body_limit: int = BODY_LIMIT_BYTES) -> None:
+    def __init__(
+        self, app: ASGIApp, access: Access, door: Door, ownership: Ownership, rate: Rate | None = None, patience: Patience | None = None
+    ) -> None:
         self._app = app
         self._access = access
-        self._body_limit = body_limit
+        self._door = door
+        self._ownership = ownership
+        self._rate = rate
+        self._patience = patience or Patience()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers)
+        refusal = await self._refusal(scope, Headers(scope=scope))
         if scope["type"] == "websocket":
             if refusal is None:
                 await self._app(scope, receive, send)
+            elif "websocket.http.response" in scope.get("extensions", {}):
+                await refusal(scope, receive, send)
             else:  # closing before accepting is a 403 on the wire
                 await send({"type": "websocket.close", "code": 1008})
             return
         if refusal is None:
-            await self._app(scope, self._limited(receive), _with_security_headers(send))
+            await self._app(scope, Incoming(receive, self._patience), _with_security_headers(send))
         else:
             await refusal(scope, receive, _with_security_headers(send))
 
-    def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
+    async def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """The answer to a request that may not pass."""
         hosts = headers.getlist("host")
         host = hosts[0] if hosts else ""
         if len(hosts) > 1 or (hosts and not self._access.host_allowed(host)):
-            return http_error(
-                403, "This name does not belong to this server.", errors="If it does, start with --cors-allow-origins http://NAME."
-            )
+            return refusals.foreign_host()
         if not self._origin_fits(scope, headers, host):
-            return http_error(
-                403, "Another site may not make changes here.", errors="To allow it, start with --cors-allow-origins and its address."
-            )
-        users = self._access.users_for(_own_path(scope))
-        user = user_of(headers.get("authorization", ""), users) if users is not None else None
-        if users is not None and user is None:
-            return http_error(401, "Incorrect username or password", headers={"WWW-Authenticate": "Basic"})
-        scope.setdefault("state", {})["user"] = user
-        if (length := headers.get("content-length", "0")).isdecimal() and int(length[:20]) > self._body_limit:
-            return http_error(413, self._too_large)
-        return None
+            return refusals.foreign_origin()
+        if (length := headers.get("content-length", "0")).isdecimal() and int(length[:20]) > self._patience.limit:
+            return http_error(413, self._patience.too_large)
+        person = await self._person(scope, headers)
+        if isinstance(person, Response):
+            return person
+        viewer = Viewer(person.shown_name, person.role) if person else Viewer()
+        scope.setdefault("state", {}).update(user=viewer.name, role=viewer.role)
+        return self._too_often(scope, person) or await self._beyond_role(scope, viewer)
+
+    async def _person(self, scope: Scope, headers: Headers) -> Person | Response | None:
+        """Who asks; None when nobody is asked here; else the answer to somebody who is not proved."""
+        path = own_path(scope)
+        sources = self._access.sources_for(path)
+        if path in PUBLIC or not sources:
+            return None
+        found = await self._door.of_request(headers, address_of(scope))
+        if isinstance(found, MustWait):
+            return refusals.must_wait(found.seconds, "There were too many wrong passwords.")
+        if found is not None and found.sources & sources:
+            return found
+        if scope["type"] == "http" and refusals.wants_page(scope["method"], headers):
+            return page(scope, status=401)
+        return refusals.needs_name(headers, browser=self._door.session_key(headers) is not None)
+
+    def _too_often(self, scope: Scope, person: Person | None) -> Response | None:
+        if self._rate is None:
+            return None
+        wait_s = self._rate.take(f"user {person.shown_name}" if person else f"address {address_of(scope)}")
+        return refusals.must_wait(wait_s, "These are more requests than this server takes from one.") if wait_s else None
+
+    async def _beyond_role(self, scope: Scope, viewer: Viewer) -> Response | None:
+        """The answer to somebody whose role does not suffice, or to a guest who asks for what is another's."""
+        path = own_path(scope)
+        least = GUEST if path in PUBLIC else least_role(scope.get("method", "GET"), path)
+        if not viewer.may(least):
+            return refusals.needs_role(viewer.role, least)
+        if viewer.only is None:
+            return None
+        return None if await asyncio.to_thread(self._ownership.allows, viewer, path) else refusals.not_theirs()
 
     def _origin_fits(self, scope: Scope, headers: Headers, host: str) -> bool:
         """No other site's page asks for a change. Programs send no Origin and pass; so does reading, which CORS governs."""
@@ -79,26 +124,13 @@ class Guard:
             return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
         return self._access.origin_allowed(origin, host)
 
-    def _limited(self, receive: Receive) -> Receive:
-        """The body, cut off where it exceeds the limit (a chunked body does not say its length beforehand)."""
-        taken = 0
 
-        async def limited() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._body_limit:
-                raise HTTPException(413, self._too_large)
-            return message
-
-        return limited
-
-    @property
-    def _too_large(self) -> str:
-        return f"The body is larger than {self._body_limit // (1024 * 1024)} MB"
+def address_of(scope: Scope) -> str:
+    """Of the caller, as the server's own proxies tell it (--forwarded-allow-ips)."""
+    return (scope.get("client") or ("?",))[0]
 
 
-def _own_path(scope: Scope) -> str:
+def own_path(scope: Scope) -> str:
     """The path as routes see it: without the prefix that a proxy put before it (--subpath)."""
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path

@@ -9,11 +9,13 @@ import mimetypes
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse
 
+from modules.jobs import LANES
 from modules.server.errors import Refused
 from modules.server.lane import Lane
+from modules.users import viewer_of
 
 if TYPE_CHECKING:
     from modules.app import App
@@ -33,9 +35,9 @@ def routes(app: App, lane: Lane) -> APIRouter:
         return {}
 
     @router.get("/jobs")
-    async def jobs(limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> dict[str, Any]:
-        """Running and queued jobs in run order, then finished ones, newest first."""
-        return await lane.run(_queue, app, limit)
+    async def jobs(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> dict[str, Any]:
+        """Running and queued jobs in run order, then finished ones, newest first; waiting: how many wait, listed or not."""
+        return await lane.run(_queue, app, limit, viewer_of(request).only)
 
     @router.get("/jobs/{job_id}")
     async def job(job_id: str) -> dict[str, Any]:
@@ -80,9 +82,10 @@ def routes(app: App, lane: Lane) -> APIRouter:
     return router
 
 
-def _queue(app: App, limit: int) -> dict[str, Any]:
-    rows = [_summary(app, job) for job in app.jobs.list(limit=limit)]
-    return {"jobs": rows, "paused": app.jobs.paused, "worker": app.jobs.worker()}
+def _queue(app: App, limit: int, owner: str | None) -> dict[str, Any]:
+    rows = [_summary(app, job) for job in app.jobs.list(limit=limit, owner=owner)]
+    waiting = sum(app.jobs.queued(lane, owner) for lane in LANES)
+    return {"jobs": rows, "waiting": waiting, "paused": app.jobs.paused, "worker": app.jobs.worker()}
 
 
 def _summary(app: App, job: Job) -> dict[str, Any]:

@@ -120,9 +120,10 @@ def routes(app: App) -> APIRouter:
         """The textual inversions that were found, by whether they fit the checkpoint in force."""
         wanted = _architecture(app)
         answer = EmbeddingsAnswer(loaded={}, skipped={})
+        metadata = app.library.all_metadata("embedding")
         for row in app.library.rows("embedding"):
             fits = None in (wanted, row.architecture) or row.architecture == wanted
-            (answer.loaded if fits else answer.skipped)[row.name] = _embedding(row)
+            (answer.loaded if fits else answer.skipped)[row.name] = _embedding(row, metadata.get(row.id, {}))
         return answer
 
     for path, kind, what in (
@@ -153,9 +154,14 @@ def _file(row: ModelRow) -> FileItem:
     return FileItem(model_name=Path(row.path).name, filename=row.path)
 
 
-def _embedding(row: ModelRow) -> EmbeddingItem:
+def _embedding(row: ModelRow, metadata: dict[str, str]) -> EmbeddingItem:
+    step = metadata.get("step", "")
     return EmbeddingItem(
-        step=None, sd_checkpoint=None, sd_checkpoint_name=None, shape=row.extra.get("width", 0), vectors=row.extra.get("vectors", 0)
+        step=int(step) if step.isdecimal() and len(step) < 10 else None,
+        sd_checkpoint=metadata.get("sd_checkpoint") or None,
+        sd_checkpoint_name=metadata.get("sd_checkpoint_name") or None,
+        shape=row.extra.get("width", 0),
+        vectors=row.extra.get("vectors", 0),
     )
 
 

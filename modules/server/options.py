@@ -53,7 +53,7 @@ def shown(app: App) -> dict[str, Any]:
     """The options as A1111 shows them: whole numbers whose default is not 0 come as floats."""
     checkpoint = _chosen(app)
     knobs = knobs_of(Settings)
-    values = {**app.settings.current.to_data(), **fixed()}
+    values = {**app.settings.current.to_data(), **fixed(), **_of_extensions(app)}
     if checkpoint is not None:
         values[MODEL] = checkpoint.title
     values[MODEL_HASH] = (checkpoint.sha256 or "") if checkpoint else ""
@@ -67,11 +67,15 @@ def change(app: App, values: dict[str, Any]) -> None:
     """Set what differs from what is shown. Raises RequestFault naming the option; nothing is changed then."""
     current = app.settings.current.to_data()
     changed: dict[str, Any] = {}
+    foreign = _of_extensions(app)
     for name, value in values.items():
         if name == MODEL:
             changed |= _model_change(app, value)
         elif name == MODEL_HASH or name.startswith("api_") or is_idle(name, value):
             continue  # follows the model; not for the API to set; asks for nothing
+        elif name in foreign:
+            if value != foreign[name] and app.scripts is not None:
+                app.scripts.set_option(name, value)
         elif name not in current:
             near = difflib.get_close_matches(name[:200], current)
             raise RequestFault(name[:200], "there is no option of that name", allowed=near or None)
@@ -79,6 +83,12 @@ def change(app: App, values: dict[str, Any]) -> None:
             changed[name] = value
     if changed:
         app.settings.set(changed)
+
+
+def _of_extensions(app: App) -> dict[str, Any]:
+    """Options that extensions added, those without a value left out."""
+    known = app.scripts.options() if app.scripts is not None else []
+    return {str(row["key"]): row["value"] for row in known if row["kind"] != "note"}
 
 
 def _model_change(app: App, value: Any) -> dict[str, Any]:

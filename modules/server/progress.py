@@ -9,14 +9,16 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from modules.faults import RequestFault, UnknownJob
 from modules.knobs import Knob, coerce, knobs_of
 from modules.server.body import Body
 from modules.server.fields import KEY_LIMIT_CHARS
 from modules.server.generate import timestamp
+from modules.server.grid import as_one
 from modules.server.lane import Lane
+from modules.users import Viewer, viewer_of
 
 if TYPE_CHECKING:
     from modules.app import App
@@ -41,51 +43,57 @@ def routes(app: App, lane: Lane) -> APIRouter:
     router = APIRouter(tags=["progress"])
 
     @router.get("/sdapi/v1/progress")
-    async def progress(skip_current_image: bool = False) -> dict[str, Any]:
+    async def progress(request: Request, skip_current_image: bool = False) -> dict[str, Any]:
         """What is being made now. Idle is progress 0 and state.job_count 0. current_image: a base64 preview, or null."""
-        return await lane.run(_progress, app, with_preview=not skip_current_image)
+        return await lane.run(_progress, app, viewer_of(request), with_preview=not skip_current_image)
 
     @router.post("/sdapi/v1/interrupt")
-    def interrupt() -> dict[str, Any]:
+    def interrupt(request: Request) -> dict[str, Any]:
         """Stop the current job at its next step; its pictures so far are kept. Other jobs are not touched."""
-        job = current(app)
+        job = current(app, viewer_of(request))
         if job is not None:
-            app.jobs.interrupt(job.id)
+            app.jobs.interrupt(job.group_id or job.id)  # of a grid all cells that are left, as A1111 does
         return {}
 
     @router.post("/sdapi/v1/skip")
-    def skip() -> None:
+    def skip(request: Request) -> None:
         """End the current batch; the next one goes on."""
-        app.jobs.skip()
+        viewer = viewer_of(request)
+        if viewer.only is None:
+            app.jobs.skip()
+        elif (job := current(app, viewer)) is not None:
+            app.jobs.skip(job.id)
 
     @router.post("/internal/progress")
-    async def internal_progress(body: Body) -> dict[str, Any]:
+    async def internal_progress(request: Request, body: Body) -> dict[str, Any]:
         """How a job is doing, by its id or task id: {id_task, id_live_preview: -1, live_preview: true}."""
-        return await lane.run(_poll, app, _asked(body))
+        return await lane.run(_poll, app, viewer_of(request), _asked(body))
 
     @router.get("/internal/pending-tasks")
-    async def pending_tasks() -> dict[str, Any]:
+    async def pending_tasks(request: Request) -> dict[str, Any]:
         """The tasks that wait, by task id where one was given."""
-        waiting = await lane.run(app.jobs.list, states=("queued",), lane="device", limit=10_000)
+        owner = viewer_of(request).only
+        waiting = await lane.run(app.jobs.list, states=("queued",), owner=owner, lane="device", limit=10_000)
         return {"size": len(waiting), "tasks": [job.key or job.id for job in waiting]}
 
     return router
 
 
-def current(app: App) -> Job | None:
-    """The job of pictures that a person would say is being made: the running one, or the next while nothing runs yet."""
-    found = app.jobs.list(states=("running",), lane="device", limit=1)
+def current(app: App, viewer: Viewer) -> Job | None:
+    """The job of pictures that this person would say is being made: the running one, or the next while nothing runs yet."""
+    found = app.jobs.list(states=("running",), owner=viewer.only, lane="device", limit=1)
     if not found and not app.jobs.paused:
-        found = app.jobs.list(states=("queued",), lane="device", limit=1)
+        found = app.jobs.list(states=("queued",), owner=viewer.only, lane="device", limit=1)
     return found[0] if found else None
 
 
-def _progress(app: App, *, with_preview: bool) -> dict[str, Any]:
+def _progress(app: App, viewer: Viewer, *, with_preview: bool) -> dict[str, Any]:
     """A1111's answer, of the current job."""
-    job = current(app)
+    job = current(app, viewer)
     if job is None:
         return {"progress": 0.0, "eta_relative": 0.0, "state": _state(None, None), "current_image": None, "textinfo": None}
     live = app.jobs.live(job.id)
+    live = as_one(app, job) or live
     preview = live.preview if live is not None and with_preview else None
     return {
         "progress": a1111_fraction(live),
@@ -125,14 +133,17 @@ def _state(job: Job | None, live: Live | None) -> dict[str, Any]:
     }
 
 
-def _poll(app: App, poll: PollBody) -> dict[str, Any]:
-    """The answer of /internal/progress; a task that nobody knows is waited for, as it may still come."""
+def _poll(app: App, viewer: Viewer, poll: PollBody) -> dict[str, Any]:
+    """The answer of /internal/progress; a task that nobody knows is waited for, as it may still come, and so is another's to a guest."""
     try:
         job = app.jobs.get(poll.id_task)
     except UnknownJob:
         return _polled(None, None, None, [])
-    live = app.jobs.live(job.id) if job.state == "running" else None
-    answer = _polled(job, live, app.jobs.position(job.id), _warnings(app, job))
+    if not viewer.sees(job.owner):
+        return _polled(None, None, None, [])
+    live = app.jobs.live(job.id) if job.state == "running" else as_one(app, job) if job.state == "queued" else None
+    place = app.jobs.position(job.id) if live is None else None
+    answer = _polled(job, live, place, _warnings(app, job))
     if not poll.live_preview or answer["id_live_preview"] == poll.id_live_preview:
         answer["live_preview"] = None
     return answer
@@ -146,7 +157,7 @@ def _polled(job: Job | None, live: Live | None, place: tuple[int, int] | None, w
     preview = live.preview if live else None
     return {
         "active": live is not None or (job is not None and job.state == "running"),
-        "queued": job is not None and job.state == "queued",
+        "queued": job is not None and job.state == "queued" and live is None,
         "completed": job is not None and job.finished,
         "progress": live.fraction if live else None,
         "eta": live.eta_s if live else None,

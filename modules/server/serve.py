@@ -11,7 +11,6 @@ import errno
 import ipaddress
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
@@ -23,6 +22,10 @@ from uvicorn.server import HANDLED_SIGNALS
 from modules.faults import SetupFault
 from modules.flags import Flags
 from modules.server.access import GENERATED_USER, WILDCARDS, Access, is_loopback
+from modules.server.power import KILL
+from modules.server.prompt import Prompt
+from modules.server.ways import open_tunnel, say, tell
+from modules.server.web_log import open_log
 
 if TYPE_CHECKING:
     from modules.app import App
@@ -42,10 +45,21 @@ def serve(api: FastAPI, app: App, *, on_ready: Callable[[str], None] | None = No
         try:
             _refuse_open_door(listener, access, flags)
             url = url_of(listener, flags)
-            server = _Server(_config(api, flags), on_start=lambda: _announce(url, access, on_ready), on_stop=api.state.closing.begin)
-            with _quiet_signals():
+
+            def began() -> None:
+                api.state.startup.mark("listening")
+                _announce(url, access, on_ready)
+                tell(url, str(listener.getsockname()[0]), flags)
+                open_tunnel(api.state.tunnel, flags)
+
+            server = _Server(_config(api, flags), on_start=began, on_stop=api.state.closing.begin)
+            api.state.power.end = server.end
+            api.state.system.start()
+            with _quiet_signals(), open_log(app.folders.logs):
                 server.run(sockets=[listener])
         finally:
+            api.state.system.stop()
+            api.state.tunnel.stop()
             listener.close()
     finally:
         app.stop()
@@ -58,6 +72,8 @@ def _config(api: FastAPI, flags: Flags) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
         timeout_keep_alive=flags.timeout_keep_alive or 5,
+        forwarded_allow_ips=flags.forwarded_allow_ips,
+        http=Prompt,
         ssl_keyfile=flags.tls_keyfile,
         ssl_certfile=flags.tls_certfile,
     )
@@ -95,19 +111,14 @@ def _refuse_open_door(listener: socket.socket, access: Access, flags: Flags) -> 
 
 def _announce(url: str, access: Access, on_ready: Callable[[str], None] | None) -> None:
     if access.generated is not None:
-        _say(f"Other machines can reach this server. User: {GENERATED_USER}  Password: {access.generated}")
-        _say("It is made anew at each start; --gradio-auth user:password sets your own.")
+        say(f"Other machines can reach this server. User: {GENERATED_USER}  Password: {access.generated}")
+        say("It is made anew at each start; --gradio-auth user:password sets your own.")
     elif access.exposed and not access.protects_everything:
-        _say("Other machines can reach this server, and nobody is asked for a password (--insecure-no-auth).")
+        say("Other machines can reach this server, and nobody is asked for a password (--insecure-no-auth).")
     if on_ready is None:
-        _say(f"Running at {url}")
+        say(f"Running at {url}")
     else:
         on_ready(url)
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 class _Server(uvicorn.Server):
@@ -117,6 +128,11 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._on_start = on_start
         self._on_stop = on_stop
+
+    def end(self, what: str) -> None:
+        """What `Power.end` is called with."""
+        self.force_exit = what == KILL
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

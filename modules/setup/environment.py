@@ -1,5 +1,7 @@
 """The Python environment of the program: venv/ beside launch.py, or an active one, with the packages it needs.
 
+After an update it may be another folder beside it, which a note in .update/ names.
+
 A stamp, written last, says which requirements were installed; so an interrupted install is taken up again by the next
 start, and a start with nothing to do costs milliseconds. Start reading at `ensure`.
 """
@@ -24,6 +26,7 @@ from modules.setup import checks, pip
 REQUIREMENTS = "requirements.txt"
 TEST_REQUIREMENTS = "requirements-test.txt"
 STAMP = "installed.json"
+OWN, NOTE = "venv", ".update/venv"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;#]+)")
 
 
@@ -38,7 +41,7 @@ class Environment:
 
 def find(program: Path, *, no_venv: bool) -> Environment:
     """The environment to use: this one when it is a virtual one or --no-venv is given, else venv/ beside the program."""
-    own = program / "venv"
+    own = home(program)
     inside_own = Path(sys.prefix).resolve() == own.resolve()
     if inside_own:
         return Environment(Path(sys.executable), own=True, current=True)
@@ -47,32 +50,65 @@ def find(program: Path, *, no_venv: bool) -> Environment:
     return Environment(python_of(own), own=True, current=False)
 
 
+def home(program: Path) -> Path:
+    """The folder of our own environment, which need not exist yet: venv, or the one that an update made."""
+    try:
+        name = (program / NOTE).read_text(encoding="utf-8").strip()
+    except OSError:
+        name = ""
+    return program / (name if name.startswith(f"{OWN}-") and "/" not in name and (program / name).is_dir() else OWN)
+
+
+def homes(program: Path) -> list[Path]:
+    """The environments of ours that there are: venv and those that updates made."""
+    return [path for path in (program / OWN, *sorted(program.glob(f"{OWN}-*"))) if (path / "pyvenv.cfg").exists()]
+
+
+def from_wheels(folder: str | None) -> list[str]:
+    """Words that have pip install from a folder of wheels alone; none without a folder. Raises SetupFault when it is not there."""
+    if not folder:
+        return []
+    place = Path(folder).resolve()
+    if not place.is_dir():
+        raise SetupFault(f"{place} is no folder. `python launch.py wheels FOLDER` fills one on a machine with a network.")
+    return ["--no-index", "--find-links", str(place)]
+
+
 def python_of(venv: Path) -> Path:
-    """The interpreter inside a virtual environment on this system."""
     """The interpreter of a virtual environment."""
     return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def ensure(
-    program: Path, *, no_venv: bool = False, skip_install: bool = False, tests: bool = False, say: Callable[[str], None] = print
+    program: Path,
+    *,
+    no_venv: bool = False,
+    skip_install: bool = False,
+    tests: bool = False,
+    wheels: str | None = None,
+    say: Callable[[str], None] = print,
 ) -> Environment:
-    """The environment with everything installed; installs what is missing. tests: also what the tests need.
+    """The environment with everything installed; installs what is missing. tests: also what the tests need; wheels: a folder of wheels
+    to install from instead of the network.
 
     Raises SetupFault with pip's error, or with what is missing where nothing may be installed.
     """
     environment = find(program, no_venv=no_venv)
+    source = from_wheels(wheels)
     files = [REQUIREMENTS, TEST_REQUIREMENTS] if tests else [REQUIREMENTS]
     for name in files:
         if environment.own:
-            _fill_own(program, environment, name, skip_install=skip_install, say=say)
+            _fill_own(program, environment, name, source, skip_install=skip_install, say=say)
         else:
-            _fill_given(program, environment, name, skip_install=skip_install or no_venv, say=say)
+            _fill_given(program, environment, name, source, skip_install=skip_install or no_venv, say=say)
     return environment
 
 
-def _fill_own(program: Path, environment: Environment, name: str, *, skip_install: bool, say: Callable[[str], None]) -> None:
+def _fill_own(
+    program: Path, environment: Environment, name: str, source: list[str], *, skip_install: bool, say: Callable[[str], None]
+) -> None:
     """Create venv/ if need be and install one requirements file into it, unless its stamp says that this was done."""
-    venv = program / "venv"
+    venv = home(program)
     python = environment.python
     if python.exists() and is_stamped(venv, program / name):
         return
@@ -86,11 +122,13 @@ def _fill_own(program: Path, environment: Environment, name: str, *, skip_instal
         make_venv(venv)
     clean_interrupted(venv)
     say(f"installing {name}; several GB the first time")
-    pip.install(python, ["-r", name], log=program / "log" / "install.log", say=lambda text: say(f"  {text}"), cwd=program)
+    pip.install(python, [*source, "-r", name], log=program / "log" / "install.log", say=lambda text: say(f"  {text}"), cwd=program)
     stamp(venv, program / name)
 
 
-def _fill_given(program: Path, environment: Environment, name: str, *, skip_install: bool, say: Callable[[str], None]) -> None:
+def _fill_given(
+    program: Path, environment: Environment, name: str, source: list[str], *, skip_install: bool, say: Callable[[str], None]
+) -> None:
     """Install what an environment that is not ours lacks; leave what it has, and say which versions were not tested."""
     missing, other = compare(program / name)
     if other:
@@ -103,7 +141,9 @@ def _fill_given(program: Path, environment: Environment, name: str, *, skip_inst
         raise SetupFault(f"This Python lacks {lacking}. Install with:\n    {command}\nor start without --no-venv and --skip-install.")
     checks.disk(Path(sys.prefix), checks.RUN_BYTES, "installing the packages")
     say(f"installing {', '.join(missing)}")
-    pip.install(environment.python, missing, log=program / "log" / "install.log", say=lambda text: say(f"  {text}"), cwd=program)
+    pip.install(
+        environment.python, [*source, *missing], log=program / "log" / "install.log", say=lambda text: say(f"  {text}"), cwd=program
+    )
 
 
 def compare(requirements: Path) -> tuple[list[str], list[str]]:

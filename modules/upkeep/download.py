@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from modules.faults import Fault, RequestFault
 from modules.upkeep import hub
 from modules.upkeep.fetch import Wanted, fetch
-from modules.upkeep.places import PICKLES, plain_name, room_for
+from modules.upkeep.places import CAPTIONERS, PICKLES, TAGGERS, plain_name, room_for
 from modules.upkeep.reach import Reach
 from modules.upkeep.report import Report
 from modules.upkeep.sources import Source, parse_source
 from modules.weights import header, model_folder
 
+CONFIG = "config.json"
 SUFFIXES = (".safetensors", ".gguf", *PICKLES)
 
 
@@ -33,6 +35,12 @@ def download(work: dict[str, Any], report: Report, reach: Reach, *, hub_base: st
     if source.file is None and any(f.path == hub.INDEX for f in files):
         _folder(work, source, files, report, reach)
         return
+    if source.file is None and folder.name in CAPTIONERS and any(f.path == CONFIG for f in files):
+        _grow(work, source, hub.captioner_files(files), report, reach)
+        return
+    if source.file is None and folder.name == TAGGERS:
+        _grow(work, source, hub.tagger_files(files), report, reach)
+        return
     found = hub.the_file(files, source, SUFFIXES)
     if not found.path.lower().endswith(SUFFIXES):
         raise RequestFault("source", f"leads to {found.path}, which is no model file ({', '.join(SUFFIXES)})")
@@ -43,12 +51,8 @@ def download(work: dict[str, Any], report: Report, reach: Reach, *, hub_base: st
 
 
 def _folder(work: dict[str, Any], source: Source, files: list[hub.HubFile], report: Report, reach: Reach) -> None:
-    """A whole model in the diffusers layout. It grows under a name that the library does not list, and takes its own at the end."""
-    name = work["name"] or plain_name((source.repo or "").rpartition("/")[2])
-    target = Path(work["folder"]) / name
-    if target.exists():
-        raise RequestFault("name", f"{name} is already in {target.parent.name}; give another name", got=name)
-    growing = target.with_name(f".{name}.part")
+    """A whole model in the diffusers layout: its index says what belongs to it."""
+    _, growing = _places(work, source)
     index_file = next(f for f in files if f.path == hub.INDEX)
     index_path = growing / hub.INDEX
     if not index_path.exists():
@@ -58,9 +62,31 @@ def _folder(work: dict[str, Any], source: Source, files: list[hub.HubFile], repo
         chosen = hub.folder_files(files, index, work["variant"])
     except (ValueError, AttributeError) as error:
         raise RequestFault("source", f"has a broken {hub.INDEX}; take another repository") from error
+    _grow(work, source, chosen, report, reach, model_folder.read)
+
+
+def _places(work: dict[str, Any], source: Source) -> tuple[Path, Path]:
+    """(the new folder, the name under which it grows, which no list shows). Raises RequestFault when it is there already."""
+    name = work["name"] or plain_name((source.repo or "").rpartition("/")[2])
+    target = Path(work["folder"]) / name
+    if target.exists():
+        raise RequestFault("name", f"{name} is already in {target.parent.name}; give another name", got=name)
+    return target, target.with_name(f".{name}.part")
+
+
+def _grow(
+    work: dict[str, Any],
+    source: Source,
+    chosen: list[tuple[hub.HubFile, str]],
+    report: Report,
+    reach: Reach,
+    check: Callable[[Path], object] = lambda folder: None,
+) -> None:
+    """Fetch the files of a folder and give it its name. check(folder): raises Fault when it is not to be kept."""
+    target, growing = _places(work, source)
     total = sum(f.size_bytes for f, _ in chosen)
     here = sum(_size(growing / path) for _, path in chosen)
-    room_for(target.parent, total - here, name)
+    room_for(target.parent, total - here, target.name)
     done = 0
     for file, path in chosen:
         report.check()
@@ -71,7 +97,9 @@ def _folder(work: dict[str, Any], source: Source, files: list[hub.HubFile], repo
             fetch(wanted, reach, lambda got, _, done=done: report.bytes(done + got, total), report.stopped)
         done += file.size_bytes
     try:
-        model_folder.read(growing)
+        check(growing)
+        for path in growing.rglob("*.safetensors"):
+            header.read(path)
     except Fault:
         shutil.rmtree(growing, ignore_errors=True)
         raise

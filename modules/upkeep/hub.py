@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from modules.caption import tagger
+from modules.caption.tags import DEEP_CHARACTERS, LISTS
 from modules.faults import RequestFault
 from modules.upkeep.reach import Broken, DownloadFault, Reach
 from modules.upkeep.sources import HUB, Source
@@ -104,6 +106,37 @@ def folder_files(files: list[HubFile], index: dict[str, Any], variant: str) -> l
     if not any(f.path.endswith(".safetensors") for f, _ in chosen):
         raise RequestFault("source", "holds no model in the safetensors format")
     return chosen
+
+
+def captioner_files(files: list[HubFile]) -> list[tuple[HubFile, str]]:
+    """(file, its name) of what makes a model of transformers: descriptions, tokenizer and safetensors, all at the top of a repository.
+
+    Raises RequestFault when it has no weights, or none as safetensors.
+    """
+    tops = [f for f in files if "/" not in f.path]
+    weights = [f for f in tops if f.path.endswith(".safetensors")]
+    whole = [f for f in weights if f.path == "model.safetensors"]
+    if not weights and any(f.path.endswith((".bin", ".pt", ".h5", ".msgpack")) for f in tops):
+        raise RequestFault("source", "has its weights as pickles only, which can hold programs; take another repository or convert them")
+    shards = [f for f in weights if f.path.startswith("model-")]
+    if not (whole or shards):
+        raise RequestFault("source", "holds no model.safetensors")
+    index = [f for f in tops if f.path == "model.safetensors.index.json"] if not whole else []
+    small = [f for f in tops if f.path.endswith(_SMALL) and ".index." not in f.path]
+    return [(f, f.path) for f in (*small, *index, *(whole or shards))]
+
+
+def tagger_files(files: list[HubFile]) -> list[tuple[HubFile, str]]:
+    """(file, its name) of what makes a tagger: its network as ONNX, its list of tags, and what describes it.
+
+    Raises RequestFault when the repository holds none.
+    """
+    tops = {f.path: f for f in files if "/" not in f.path}
+    lists = [name for name in LISTS if name in tops]
+    if tagger.MODEL not in tops or not lists:
+        raise RequestFault("source", f"holds no tagger: it lacks {tagger.MODEL} or {' or '.join(LISTS)}")
+    wanted = (tagger.MODEL, *lists, DEEP_CHARACTERS, "README.md", "config.json")
+    return [(tops[name], name) for name in wanted if name in tops]
 
 
 def _weights(there: list[HubFile], variant: str) -> list[tuple[HubFile, str]]:

@@ -9,10 +9,15 @@ import re
 import shutil
 from pathlib import Path
 
+from modules.control.maps.row import ANNOTATORS
 from modules.faults import DiskFault, ModelFault, RequestFault, UnknownName
 from modules.folders import Folders
+from modules.library.rows import PLACES
 
 CHECKPOINTS, LORAS, VAES = "Stable-diffusion", "Lora", "VAE"
+CAPTIONERS = ("BLIP", "CLIP")  # models of transformers, each a folder
+TAGGERS = "taggers"  # each a folder with a network as ONNX and its list of tags
+FOLDERS = (*PLACES, *CAPTIONERS, TAGGERS, ANNOTATORS)  # where files of models go; captioners and annotators are in no list of the library
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 SPARE_BYTES = 500_000_000
 _WINDOWS_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)

@@ -16,10 +16,10 @@ from typing import Any
 from modules.faults import ModelFault, RequestFault, UnknownName
 from modules.folders import Folders
 from modules.library import Library
-from modules.library.rows import PLACES
 from modules.request import Checkpoint
 from modules.upkeep import known, work
-from modules.upkeep.places import CHECKPOINTS, LORAS, PICKLES, VAES, find, listed, new_target, plain_name
+from modules.upkeep.captioner_plan import plan_export
+from modules.upkeep.places import CHECKPOINTS, FOLDERS, LORAS, PICKLES, VAES, find, listed, new_target, plain_name
 from modules.upkeep.sources import Source, parse_source
 
 WEIGHTS = (".safetensors", ".sft")
@@ -142,7 +142,7 @@ def _merged_name(asked: work.Merge, models: list[Checkpoint]) -> str:
 
 def _unpickle(asked: work.Unpickle, desk: Desk) -> dict[str, Any]:
     wanted = asked.source.strip().casefold()
-    there = listed(desk.folders, tuple(PLACES), PICKLES)
+    there = listed(desk.folders, FOLDERS, PICKLES)
     source = next((p for p, name in there if wanted in (str(p).casefold(), name.casefold(), p.name.casefold())), None)
     if source is None:
         raise RequestFault(
@@ -156,8 +156,8 @@ def _download(asked: work.Download, desk: Desk) -> dict[str, Any]:
     row = known.find(asked.source)
     source: Source = parse_source(row.source if row else asked.source)
     place = asked.kind or (row.place if row else CHECKPOINTS)
-    if place not in PLACES:
-        raise RequestFault("kind", f"must be one of {', '.join(PLACES)}", got=asked.kind, allowed=list(PLACES))
+    if place not in FOLDERS:
+        raise RequestFault("kind", f"must be one of {', '.join(FOLDERS)}", got=asked.kind, allowed=list(FOLDERS))
     sha256 = asked.sha256.strip().lower() or (row.sha256 if row else None)
     if sha256 and not _SHA256.fullmatch(sha256):
         raise RequestFault("sha256", "must be 64 hexadecimal digits", got=asked.sha256)
@@ -219,4 +219,5 @@ _PLANS: Mapping[str, Callable[[Any, Desk], dict[str, Any]]] = {
     "download": _download,
     "extract_lora": _extract_lora,
     "merge_lora": _merge_lora,
+    "export_captioner": lambda asked, desk: plan_export(asked, desk.folders),
 }

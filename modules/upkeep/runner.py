@@ -23,6 +23,8 @@ DOING: Mapping[str, str] = {
     "download": "modules.upkeep.download:download",
     "extract_lora": "modules.upkeep.loras:extract_lora",
     "merge_lora": "modules.upkeep.loras:merge_lora",
+    "import": "modules.upkeep.imports.doing:carry_out",
+    "export_captioner": "modules.upkeep.captioners:export_captioner",
 }
 
 

@@ -97,7 +97,7 @@ def sort_out(held: Any) -> tuple[dict[str, torch.Tensor], dict[str, str], list[s
     if isinstance(param := outer.get("string_to_param"), dict) and param:
         inner = {"emb_params": next(iter(param.values()))}
     else:
-        for key in ("state_dict", "params_ema", "params", "model_state_dict", "model"):
+        for key in ("state_dict", "params_ema", "params", "model_state_dict", "model", "depth_model"):
             if isinstance(outer.get(key), dict) and any(isinstance(v, torch.Tensor) for v in outer[key].values()):
                 inner = outer[key]
                 break

@@ -15,6 +15,7 @@ from modules.knobs import Knob, coerce, knobs_of
 DTYPES = ("keep", "float32", "float16", "bfloat16")
 FORMS = ("safetensors", "folder")
 METHODS = ("Weighted sum", "Add difference", "No interpolation")
+EXPORTS = ("both", "float32", "int8")
 NAME_CHARS = 200
 SOURCE_CHARS = 4000
 
@@ -111,7 +112,18 @@ class MergeLora:
     check: Annotated[bool, Knob("Try it", help="Make a tiny picture with the result before it is called done.")] = True
 
 
-Work = Convert | Merge | Unpickle | Download | ExtractLora | MergeLora
+@dataclass(frozen=True, kw_only=True)
+class ExportCaptioner:
+    """A captioner as ONNX graphs in its own folder, compared with torch before they count."""
+
+    model: Annotated[str, Knob("Captioner", max_chars=SOURCE_CHARS, help="Its folder's name.")]
+    precision: Annotated[
+        str, Knob("Precision", choices=EXPORTS, help="int8 is about a quarter of the size; both: so that either can be chosen.")
+    ] = "both"
+    overwrite: Annotated[bool, Knob("Write over", help="Take the place of what was exported before.")] = False
+
+
+Work = Convert | Merge | Unpickle | Download | ExtractLora | MergeLora | ExportCaptioner
 KINDS: Mapping[str, type[Work]] = {
     "convert": Convert,
     "merge": Merge,
@@ -119,6 +131,7 @@ KINDS: Mapping[str, type[Work]] = {
     "download": Download,
     "extract_lora": ExtractLora,
     "merge_lora": MergeLora,
+    "export_captioner": ExportCaptioner,
 }
 
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from modules.faults import RequestFault, UnknownName
-from modules.pixels.resizing import LANCZOS, ResizeMode, Size, fitted_size, resize, resize_by
+from modules.pixels.resizing import LANCZOS, ResizeMode, Size, resize, resize_by
 from modules.registry import Registry
 from modules.upscale.network import Network, Tiles, Watch
 from modules.upscale.shelf import Shelf
+from modules.upscale.sizes import MAX_PIXELS, check_pixels, target_of
 from modules.upscale.table import NONE, Upscaler, upscalers
 
 RUNS = 3  # a network is run until the picture is large enough, at most so often
-MAX_PIXELS = 256_000_000  # of a result, and of what a network makes on the way to it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +54,10 @@ def upscale(
     row, row_2 = _row(tools, name, "upscaler_1"), _row(tools, name_2, "upscaler_2")
     if not 0 <= visibility_2 <= 1:
         raise RequestFault("extras_upscaler_2_visibility", "must be from 0 to 1", got=visibility_2)
-    target, cut, info = _target(image.size, factor, size, crop, max_side)
+    target, cut, info = target_of(image.size, factor, size, crop, max_side)
     if row.name == NONE:
         return Upscaled(image=image)
-    _check(target)
+    check_pixels(target)
     plain = _plain(image)
     notes: list[str] = []
     result = _enlarged(plain, target, row, tools, notes)
@@ -72,7 +72,7 @@ def upscale(
 
 def enlarge_to(image: Image.Image, size: Size, name: str, tools: Upscaling) -> Upscaled:
     """The picture at exactly that size (both sides on their own), through an upscaler where it grows; "None" means Lanczos."""
-    _check(size)
+    check_pixels(size)
     notes: list[str] = []
     result = _enlarged(_plain(image), size, _row(tools, name, "upscaler"), tools, notes)
     return Upscaled(image=result, notes=tuple(dict.fromkeys(notes)))
@@ -97,32 +97,6 @@ def _row(tools: Upscaling, name: str, field_name: str) -> Upscaler:
     if name not in tools.rows:
         raise UnknownName(field_name, name, tools.rows.names())
     return tools.rows.get(name)
-
-
-def _target(source: Size, factor: float | None, size: Size | None, crop: bool, max_side: int) -> tuple[Size, Size | None, dict[str, str]]:
-    """(size before cutting, size to cut to or None, texts)."""
-    if (factor is None) == (size is None):
-        raise RequestFault("upscaling_resize", "either a factor or a size is needed")
-    if size is not None:
-        if min(size) < 1:
-            raise RequestFault("upscaling_resize_w", "both sides must be at least 1", got=f"{size[0]}x{size[1]}")
-        info = {"Postprocess upscale to": f"{size[0]}x{size[1]}"}
-        if crop:
-            info["Postprocess crop to"] = f"{size[0]}x{size[1]}"
-        return fitted_size(source, size, cover=True), size if crop else None, info
-    if not 0 < (factor or 0) < 1000:
-        raise RequestFault("upscaling_resize", "must be greater than 0", got=factor)
-    info = {"Postprocess upscale by": f"{factor:g}"}
-    target = resize_by(source, factor or 1)
-    if max_side > 0 and max(target) > max_side:
-        info["Max side length"] = str(max_side)
-        target = fitted_size(target, (max_side, max_side), cover=False)
-    return target, None, info
-
-
-def _check(size: Size) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise RequestFault("upscaling_resize", f"would give {size[0]}x{size[1]} pixels; the most is {MAX_PIXELS} in all")
 
 
 def _plain(image: Image.Image) -> Image.Image:

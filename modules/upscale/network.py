@@ -6,6 +6,8 @@ Which architecture a file holds is found by spandrel from names and shapes of it
 from __future__ import annotations
 
 import gc
+import importlib
+import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from PIL import Image
 
 from modules.faults import BlankPicture, Cancelled, ModelFault, OutOfMemory
 from modules.pixels.tiles import Assembly, Tiling
+from modules.upscale.halting import halting
 from modules.weights.header import read
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 WHOLE_PX = 1 << 20  # a tile that no picture reaches
 LEAST_TILE_PX = 64
+EXTRA = "spandrel_extra_arches==0.2.0"
 
 
 def _nothing(done: int, total: int) -> None:
@@ -35,7 +39,7 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Watch:
-    """How a long run speaks with its caller. step(done, total): tiles of the present pass; stopped(): asked before each tile."""
+    """How a long run speaks with its caller. step(done, total): tiles of the present pass; stopped(): asked before each layer."""
 
     step: Callable[[int, int], None] = _nothing
     stopped: Callable[[], bool] = _never
@@ -96,11 +100,12 @@ class Network:
     def _assembled(self, image: Image.Image, tiling: Tiling, watch: Watch) -> Image.Image:
         assembly = Assembly(tiling.scaled(self.scale))
         total = len(tiling.boxes)
-        for done, box in enumerate(tiling.boxes):
-            if watch.stopped():
-                raise Cancelled
-            assembly.add(self._tile(np.asarray(image.crop(box), np.float32)))
-            watch.step(done + 1, total)
+        with halting(getattr(self.descriptor, "model", None), watch.stopped):
+            for done, box in enumerate(tiling.boxes):
+                if watch.stopped():
+                    raise Cancelled
+                assembly.add(self._tile(np.asarray(image.crop(box), np.float32)))
+                watch.step(done + 1, total)
         return assembly.image()
 
     def _tile(self, pixels: np.ndarray) -> np.ndarray:
@@ -127,23 +132,50 @@ class Network:
             return torch.cat([part.float().cpu() for part in given], 1)[0]
 
 
+def opened(path: Path, *, extra: bool = False) -> Any:
+    """spandrel's descriptor of the network in a safetensors file, on the CPU. extra: also architectures of spandrel_extra_arches, a
+    package that is installed by hand since its networks are not free for every use.
+
+    Raises ModelFault: not a safetensors file, damaged, or of no architecture that is known.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    from spandrel import MAIN_REGISTRY, ModelLoader, UnsupportedModelError, canonicalize_state_dict
+
+    read(path)
+    registry, more = _with_extra() if extra else (MAIN_REGISTRY, True)
+    try:
+        return ModelLoader(registry=registry).load_from_state_dict(canonicalize_state_dict(load_file(path)))
+    except UnsupportedModelError as error:
+        hint = "" if more else f" CodeFormer needs one more package, whose licence forbids commerce: pip install {EXTRA}."
+        raise ModelFault(
+            f"{path.name} holds the weights of no {'network' if extra else 'upscaler'} that this version knows.{hint}"
+        ) from error
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AssertionError) as error:
+        raise ModelFault(f"{path.name} cannot be loaded ({next(_lines(error))}). Download it again.") from error
+
+
+def _with_extra() -> tuple[Any, bool]:
+    """(a registry with every architecture there is, whether the package of further ones is installed)."""
+    from spandrel import MAIN_REGISTRY, ArchRegistry
+
+    registry = ArchRegistry()
+    registry.add(*MAIN_REGISTRY)
+    if importlib.util.find_spec("spandrel_extra_arches") is None:
+        return registry, False
+    registry.add(*importlib.import_module("spandrel_extra_arches").EXTRA_REGISTRY)
+    return registry, True
+
+
 def load(path: Path, *, device: str = "cpu", dtype: str = "float32") -> Network:
     """The network of a safetensors file, ready on a device (torch's name), in dtype where it can be used, else in float32.
 
     Raises ModelFault: not a safetensors file, damaged, of no architecture that spandrel knows, or made for something else.
     """
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-    from spandrel import ImageModelDescriptor, ModelLoader, ModelTiling, UnsupportedModelError, canonicalize_state_dict
+    from spandrel import ImageModelDescriptor, ModelTiling
 
-    read(path)
-    try:
-        descriptor = ModelLoader().load_from_state_dict(canonicalize_state_dict(load_file(path)))
-    except UnsupportedModelError as error:
-        raise ModelFault(f"{path.name} holds the weights of no upscaler that this version knows.") from error
-    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AssertionError) as error:
-        raise ModelFault(f"{path.name} cannot be loaded as an upscaler ({next(_lines(error))}). Download it again.") from error
+    descriptor = opened(path)
     if not isinstance(descriptor, ImageModelDescriptor) or descriptor.purpose not in ("SR", "Restoration"):
         raise ModelFault(f"{path.name} is a network for {descriptor.purpose}, not an upscaler.")
     if descriptor.input_channels not in (1, 3) or descriptor.output_channels != descriptor.input_channels:

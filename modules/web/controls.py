@@ -30,10 +30,11 @@ class Controls:
         """A1111's id of the control, such as txt2img_batch_count."""
         return f"{self._tab}_{field.knob.elem or field.name}"
 
-    def make(self, field: KnobField, *, value: Any = None, **options: Any) -> Component:
+    def make(self, field: KnobField, *, value: Any = None, radio: bool = False, box: bool = False, **options: Any) -> Component:
         """The control of a field, placed where it is called. value: its start unless ui-config.json sets one (default: the field's).
 
-        options go to the component as they are. Every control can be changed by the person.
+        radio: choices side by side instead of a list; box: a number without a slider; options go to the component as they are. A
+        number that may be left out is a box that begins empty. Every control can be changed by the person.
         """
         choices = self._choices_of(field)
         changed = self._ui_config.of(self._tab, field, choices or ())
@@ -46,12 +47,14 @@ class Controls:
             "visible": changed.get("visible", True),
             **options,
         }
+        if choices is not None and radio:
+            return gr.Radio(choices=choices, value=start or choices[0], **shared)
         if choices is not None:
             return _dropdown(field, choices, start, shared)
         if field.kind is bool:
             return gr.Checkbox(value=bool(start), **shared)
         if field.kind in (int, float):
-            return _number(field, start, changed, shared)
+            return _number(field, start, changed, shared, box=box)
         return gr.Textbox(value=start or "", max_length=field.knob.max_chars, **shared)
 
     def _choices_of(self, field: KnobField) -> list[str] | None:
@@ -68,12 +71,14 @@ def _dropdown(field: KnobField, choices: list[str], start: Any, shared: dict[str
     return gr.Dropdown(choices=choices, value=value, multiselect=several, allow_custom_value=True, **shared)
 
 
-def _number(field: KnobField, start: Any, changed: dict[str, Any], shared: dict[str, Any]) -> Component:
+def _number(field: KnobField, start: Any, changed: dict[str, Any], shared: dict[str, Any], *, box: bool) -> Component:
     low, high = field.knob.range
     if high is not None and high > EXACT_IN_A_BROWSER:
         return gr.Textbox(value=str(start), lines=1, max_lines=1, max_length=20, **shared)
     low, high = changed.get("minimum", low), changed.get("maximum", high)
     step = changed.get("step", field.knob.step)
-    if low is None or high is None:
+    if start is None and field.optional:  # a number box cannot begin empty: it would say 0
+        return gr.Textbox(value="", lines=1, max_lines=1, max_length=20, **shared)
+    if box or low is None or high is None:
         return gr.Number(value=start, minimum=low, maximum=high, step=step or 1, precision=0 if field.kind is int else None, **shared)
     return gr.Slider(minimum=low, maximum=high, step=step, value=low if start is None else start, buttons=[], **shared)

@@ -11,7 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from modules.faults import Fault
+from modules.app import App
+from modules.faults import Fault, UnknownJob
+from modules.jobs import Job
+from modules.users import viewer_of
 
 log = logging.getLogger(__name__)
 # preprocess=False: values come as the browser has them, so that our own checks judge them and say so in words.
@@ -24,8 +27,15 @@ THEN: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibili
 
 def owner_of(request: gr.Request) -> str:
     """Whose job it is: the user that the server's guard has let in, else "local"."""
-    state = getattr(getattr(request, "request", None), "state", None)
-    return str(getattr(state, "user", None) or "local")
+    return viewer_of(request).owner
+
+
+def visible(app: App, request: gr.Request, name: str) -> Job:
+    """A job by id or key. Raises UnknownJob, also for one that whoever asks may not see."""
+    job = app.jobs.get(name)
+    if not viewer_of(request).sees(job.owner):
+        raise UnknownJob("No job of that id was ever accepted here.")
+    return job
 
 
 def fault_data(error: Exception) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""The generation form as data: from its values to a request, and from a parameters text back to its values.
+"""The generation forms as data: from their values to a request, and from a parameters text back to their values.
 
-Knows the App's lists, nothing about Gradio. Start reading at `request_of`, then `values_from`.
+Knows the App's lists, nothing about Gradio; which fields there are stands in `form_fields`. Start reading at `request_of`, then
+`values_from`.
 """
 
 from __future__ import annotations
@@ -12,28 +13,84 @@ from typing import Any
 from modules import infotext
 from modules.app import App
 from modules.faults import Fault, RequestFault
-from modules.knobs import coerce, knobs_of
-from modules.request import Checkpoint, GenerationRequest
+from modules.knobs import KnobField, coerce
+from modules.request import SEED_LIMIT, Checkpoint, GenerationRequest
+from modules.request.second import SAME_CHECKPOINT, SAME_SAMPLER, SAME_SCHEDULER
+from modules.web import control_units
+from modules.web.form_fields import (
+    CHECKPOINT,
+    HIRES,
+    LABELS,
+    NONE,
+    OUTPAINT,
+    PROMPTS,
+    REFINER,
+    RESIZE_BY,
+    SEEDS,
+    SOFT,
+    STYLE,
+    TXT2IMG,
+    Form,
+)
+from modules.web.overrides import from_text, settings_of
 
-CHECKPOINT = "sd_model_checkpoint"
-FIELDS = (
-    "prompt", "negative_prompt", "styles", "sampler_name", "scheduler", "steps",
-    "width", "height", "n_iter", "batch_size", "cfg_scale", "seed",
-)  # fmt: skip
-PROMPTS = FIELDS[:2]
+FIELDS = tuple(TXT2IMG.fields)
+NAMES = TXT2IMG.names
 TELLING_KEYS = ("Steps", "Sampler", "Seed", "Size-1")  # a text with none of these is a prompt; the parser's own defaults say nothing
-NAMES = (*FIELDS, CHECKPOINT)  # every value of the form, in the order events pass them
+# A switch -> the fields that count while it is on, and the keys of a text that turn it on where it is no field of the request itself.
+PARTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "subseed_show": (SEEDS, ("Variation seed", "Seed resize from-1")),
+    "use_refiner": (REFINER, ("Refiner",)),
+    "enable_hr": (HIRES, ()),
+    "soft_inpainting": (SOFT, ()),
+    "outpaint_show": (OUTPAINT, ("Outpaint left", "Outpaint right", "Outpaint up", "Outpaint down")),
+    "style_image": (STYLE, ()),
+}
+WRITTEN = ("style_image", "override_settings", control_units.FIELD)  # a text says these in ways of their own
+_SAME = (SAME_CHECKPOINT, SAME_SAMPLER, SAME_SCHEDULER, NONE)
 
 
-def request_of(values: Sequence[Any]) -> GenerationRequest:
-    """The request of a form. values: one for each of NAMES. Raises RequestFault naming the field."""
-    data: dict[str, Any] = dict(zip(NAMES, values, strict=True))
+def request_of(values: Sequence[Any], form: Form = TXT2IMG) -> GenerationRequest:
+    """The request of a form. values: one for each of its names. Raises RequestFault naming the field."""
+    return GenerationRequest.from_data(data_of(values, form))
+
+
+def data_of(values: Sequence[Any], form: Form = TXT2IMG, options: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """A request's data: parts that are switched off left out, words turned into numbers. options: that extensions added.
+
+    Raises RequestFault for an unknown word.
+    """
+    data: dict[str, Any] = dict(zip(form.names, values, strict=True))
+    for switch, (names, _) in PARTS.items():
+        if switch in data and not data[switch]:
+            for name in names:
+                data.pop(name, None)
+    if form is TXT2IMG and not data["enable_hr"]:
+        del data["denoising_strength"]
+    for name, words in LABELS.items():
+        if name in data:
+            data[name] = words.index(coerce(form.fields[name], data[name]))
+    if "inpaint_full_res" in data:
+        data["inpaint_full_res"] = bool(data["inpaint_full_res"])
+    if "mask_blur" in data:
+        data["mask_blur_x"] = data["mask_blur_y"] = data["mask_blur"]
+    if data.pop("size_from", None) != RESIZE_BY:
+        data["scale_by"] = None
+    for name in ("seed", "subseed"):
+        if name in data:
+            data[name] = _seed(data[name])
     title = data.pop(CHECKPOINT)
-    data["seed"] = _seed(data["seed"])
+    data[control_units.FIELD] = control_units.units_of(data[control_units.FIELD])
     data["styles"] = data["styles"] or []
-    if title:
-        data["override_settings"] = {CHECKPOINT: title}
-    return GenerationRequest.from_data(data)
+    data["override_settings"] = settings_of(data.get("override_settings") or (), options) | ({CHECKPOINT: title} if title else {})
+    return {name: _plain(form.fields.get(name), value) for name, value in data.items()}
+
+
+def _plain(declared: KnobField | None, value: Any) -> Any:
+    """What an empty control means: nothing given. An unticked box that may be empty means that too."""
+    if declared is not None and declared.optional and (value in ("", NONE) or value is False):
+        return None
+    return value
 
 
 def _seed(text: Any) -> Any:
@@ -41,52 +98,123 @@ def _seed(text: Any) -> Any:
     plain = str(text if text is not None else "").strip()
     if not plain:
         return -1
-    return int(plain) if plain.lstrip("-").isdecimal() else plain
+    return int(plain) if plain.lstrip("-").isdecimal() and len(plain) <= len(str(SEED_LIMIT)) + 1 else plain
 
 
 @dataclass
 class Filled:
-    """What a parameters text sets. values: some of NAMES; notices: what could not be taken over, in words."""
+    """What a parameters text sets. values: some of the form's names; notices: what could not be taken over, in words."""
 
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     notices: list[str] = field(default_factory=list[str])
 
 
-def values_from(app: App, text: str) -> Filled:
-    """The form's values of a parameters text (A1111 grammar). A text without parameters is a prompt and sets nothing else."""
+def values_from(app: App, text: str, form: Form = TXT2IMG) -> Filled:
+    """The form's values of a parameters text (A1111 grammar). A text without parameters is a prompt and sets nothing else.
+
+    What a picture's text leaves out was off: such fields go back to where they start.
+    """
     parsed = infotext.parse(text)
     asked = infotext.to_request(parsed)
     filled = Filled()
-    for name in FIELDS if any(key in parsed for key in TELLING_KEYS) else PROMPTS:
-        _take(app, name, parsed, asked, filled)
+    whole = any(key in parsed for key in TELLING_KEYS)
+    for name in (n for n in form.fields if n not in WRITTEN) if whole else PROMPTS:
+        _take(app, form, name, parsed, asked, filled)
+    if whole:
+        _take_parts(form, parsed, asked, filled)
+        filled.values["style_image"] = _style_picture(app, asked, filled)
+        filled.values["override_settings"] = from_text(app, parsed)
+        units = asked.get(control_units.FIELD) or ()
+        filled.values[control_units.FIELD] = control_units.pasted(app, units)
+        filled.notices += control_units.missing_pictures(app, units)
     filled.values.setdefault("styles", [])  # their words are part of the prompt already
     _take_checkpoint(app, parsed, asked, filled)
     return filled
 
 
-def _take(app: App, name: str, parsed: Mapping[str, str], asked: Mapping[str, Any], filled: Filled) -> None:
-    """One value of the text into the form, or a notice when the form cannot take it."""
-    knob_field = knobs_of(GenerationRequest)[name]
-    key, label = knob_field.knob.infotext, knob_field.knob.label
-    if name not in asked:
-        if key is not None and key in parsed:
-            filled.notices.append(f"{label} was left as it is: {parsed[key][:80]!r} does not fit here.")
-        return
-    value = _seed(parsed[key]) if name == "seed" and key else asked[name]
+def _take_parts(form: Form, parsed: Mapping[str, str], asked: Mapping[str, Any], filled: Filled) -> None:
+    """Switches as the text says, and what it leaves out."""
+    for switch, (names, keys) in PARTS.items():
+        if switch not in form.fields:
+            continue
+        on = any(key in parsed for key in keys) if keys else bool(asked.get(switch))
+        filled.values[switch] = on
+        for name in names if on else ():
+            filled.values.setdefault(name, start_of(form, name))
+    for name in form.advanced:
+        filled.values.setdefault(name, start_of(form, name))
+    if "enable_hr" in form.fields and filled.values["enable_hr"] and "Denoising strength" not in parsed:
+        filled.values["denoising_strength"] = form.starts["denoising_strength"]
+
+
+def _style_picture(app: App, asked: Mapping[str, Any], filled: Filled) -> str:
+    """The reference of the text's style picture; "" without one, and when it is not kept here, which is said."""
+    reference = str(asked.get("style_image") or "")
+    if not reference:
+        return ""
     try:
-        value = _known(app, name, coerce(knob_field, value))
+        app.inputs.path(reference, "style_image")
+    except RequestFault:
+        filled.notices.append("The style picture of this text is not kept here; give it again under Style.")
+        return ""
+    return reference
+
+
+def start_of(form: Form, name: str) -> Any:
+    """What a control holds before anything is changed, ui-config.json aside."""
+    declared = form.fields[name]
+    value = form.starts.get(name, declared.default)
+    if declared.kind is bool:
+        return bool(value)
+    return str(value) if name in ("seed", "subseed") else value
+
+
+def _take(app: App, form: Form, name: str, parsed: infotext.Parsed, asked: Mapping[str, Any], filled: Filled) -> None:
+    """One value of the text into the form, or a notice when the form cannot take it."""
+    declared = form.fields[name]
+    key, label = declared.knob.infotext, declared.knob.label
+    given = parsed.get(key) if key is not None and key in parsed.told else None
+    if name in LABELS or name == "mask_blur":
+        value: Any = given
+    elif name in asked:
+        value = _seed(given) if name in ("seed", "subseed") and given else asked[name]
+    else:
+        if given is not None:
+            filled.notices.append(f"{label} was left as it is: {given[:80]!r} does not fit here.")
+        return
+    if value is None:
+        if name in asked:
+            filled.values[name] = start_of(form, name)
+        return
+    try:
+        value = known(app, name, coerce(declared, value))
     except RequestFault as fault:
         filled.notices.append(f"{label} was left as it is: {fault.why}.")
         return
-    filled.values[name] = str(value) if name == "seed" else value
+    filled.values[name] = str(value) if name in ("seed", "subseed") else value
 
 
-def _known(app: App, name: str, value: Any) -> Any:
-    """Registered spelling of a sampler or schedule. Raises UnknownName."""
-    if name == "sampler_name" and value is not None:
+def known(app: App, name: str, value: Any) -> Any:
+    """Registered spelling of a sampler, a schedule, an IP-Adapter or a further checkpoint; other values as they are.
+
+    Raises UnknownName or RequestFault.
+    """
+    if value is None or value in _SAME:
+        return value
+    if name in ("sampler_name", "hr_sampler_name"):
         return app.samplers.get(value).name
-    if name == "scheduler" and value is not None:
+    if name in ("scheduler", "hr_scheduler"):
         return app.schedules.get(value).label
+    if name in ("hr_checkpoint_name", "refiner_checkpoint"):
+        found = find_exact(app, value) or find_exact(app, value.rpartition(" [")[0])
+        if found is None:
+            raise RequestFault(name, f"the model {value} is not here")
+        return found.title
+    if name == "style_adapter":
+        try:
+            return app.library.find("ip_adapter", value).name
+        except Fault as fault:
+            raise RequestFault(name, f"the IP-Adapter {value} is not here") from fault
     return value
 
 

@@ -15,6 +15,7 @@ from modules.request import Picture, Result
 TITLES = {
     "request": "This cannot be made as asked",
     "unknown_name": "That name is not known here",
+    "unknown_script": "That script is not here",
     "model": "The model cannot be used",
     "out_of_memory": "Not enough memory",
     "blank_picture": "The model gave no picture",
@@ -22,6 +23,7 @@ TITLES = {
     "worker_died": "The worker stopped",
     "unknown_job": "That job is gone",
 }
+MAP = "control"  # kind of a picture that a ControlNet unit saw; it stands behind the pictures that were made
 TEXT_LIMIT = 200_000
 ITEM_LIMIT = 4_000
 NO_PARAMETERS = "This picture carries no generation parameters. Some programs and chat services remove them when they save a file again."
@@ -51,20 +53,28 @@ def _box(kind: str, title: str, lines: Iterable[str]) -> str:
     return f'<div class="dr-box dr-{kind}" role="{role}">{head}{body}{close}</div>'
 
 
-def picture_cards(result: Result) -> str:
-    """The infotext of every picture; the page's script shows that of the selected one."""
-    return "".join(_card(n, picture, result) for n, picture in enumerate(result.pictures))
+def picture_cards(result: Result, *, first: int = 0, source: str = "", subseed: int | None = None) -> str:
+    """The infotext of every picture; the page's script shows that of the selected one.
+
+    first: number of the first one in the gallery; source: "job/place" it can be asked for at; subseed: its variation seed.
+    """
+    return "".join(_card(n, picture, result, source, subseed) for n, picture in enumerate(result.pictures, first))
 
 
-def _card(n: int, picture: Picture, result: Result) -> str:
+def _card(n: int, picture: Picture, result: Result, source: str, subseed: int | None) -> str:
     facts = [f"{picture.width} × {picture.height}", Path(picture.path).name if picture.saved else "not saved", *result.notes]
     if "total" in result.seconds:
         facts.append(f"{result.seconds['total']:.1f} s")
     if picture.kind == "partial":
         facts.append("stopped before its last step")
+    if picture.kind == MAP:
+        facts = ["Detected map", *facts[:2]]
     hidden = " hidden" if n else ""
+    own = f' data-source="{escape(source)}"' if source else ""
+    own += f' data-subseed="{subseed}"' if subseed is not None else ""
+    seed = f' data-seed="{picture.seed}"' if picture.kind != MAP else ""
     return (
-        f'<article class="dr-card" data-n="{n}" data-seed="{picture.seed}" data-kind="{escape(picture.kind)}"{hidden}>'
+        f'<article class="dr-card" data-n="{n}"{seed} data-kind="{escape(picture.kind)}"{own}{hidden}>'
         f'<div class="dr-facts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}'
         '<button type="button" class="dr-link" data-do="copy-infotext">Copy</button></div>'
         f'<pre class="dr-infotext">{_limited(picture.infotext, TEXT_LIMIT)}</pre></article>'

@@ -33,9 +33,12 @@ WAITING_HEADER = {"X-Darkroom-Page": "starting", "Cache-Control": "no-store"}
 
 
 def mount(api: FastAPI, app: App) -> None:
-    """Mount the page at "/". Returns at once; every other route must be declared before."""
+    """Mount the page at "/". Returns at once; every other route must be declared before.
+
+    Gradio has one folder for uploads in a process: the one of the page mounted last.
+    """
     os.environ.update(GRADIO_TEMP_DIR=str(app.folders.cache / "page"))
-    page = Page(lambda: _build(app))
+    page = Page(lambda: _build(app, api))
     outer = api.router.lifespan_context
 
     @contextlib.asynccontextmanager
@@ -105,7 +108,7 @@ class Page:
         return HTMLResponse((ASSETS / "starting.html").read_text(encoding="utf-8"), 200, WAITING_HEADER)
 
 
-def _build(app: App) -> ASGIApp:
+def _build(app: App, api: FastAPI) -> ASGIApp:
     from modules.web.page import build_page  # imports Gradio: seconds of work
 
-    return build_page(app)
+    return build_page(app, api)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import sys
 from pathlib import Path
 
 from modules.faults import SetupFault
@@ -41,3 +42,29 @@ def verify(binary: Path, wanted_sha256: str | None) -> None:
         raise SetupFault(
             f"There is no public link: {binary} is not what Gradio offers (its checksum differs). Remove that file and try again."
         )
+
+
+def main(words: list[str]) -> int:
+    """A tunnel's program like others: prints the address of the port and holds the link until it is ended."""
+    try:
+        link = open_link(int(words[0]))
+    except SetupFault as fault:
+        sys.stdout.write(f"{fault.message}\n")
+        return 1
+    sys.stdout.write(f"{link}\n")
+    sys.stdout.flush()
+    hold()
+    return 1
+
+
+def hold() -> None:
+    """Wait as long as Gradio's tunnel program runs; this process is ended from outside, by a signal to its group."""
+    from gradio import tunneling
+
+    latest = tunneling.CURRENT_TUNNELS[-1].proc if tunneling.CURRENT_TUNNELS else None
+    if latest is not None:
+        latest.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

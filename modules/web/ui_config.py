@@ -26,6 +26,7 @@ class UiConfig:
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         self._values = {_plain_key(key): value for key, value in (values or {}).items()}
+        self._guests = {key: value for key, value in (values or {}).items() if key.startswith(f"{SCRIPT_PREFIX}/")}
         self.notices: list[str] = []
 
     @classmethod
@@ -61,6 +62,15 @@ class UiConfig:
             self.notices.append(f"{FILE}, {tab}/{field.knob.label}: minimum {low} is not below maximum {high}; the defaults are used.")
             found = {name: value for name, value in found.items() if name not in ("minimum", "maximum")}
         return found
+
+    def of_script(self, file: str, tab: str, label: str) -> dict[str, Any]:
+        """What is set for a script's control, unchecked: some of value, minimum, maximum, step and visible."""
+        start = f"{SCRIPT_PREFIX}/{file}/{tab}/{label}/"
+        return {name: self._guests[start + name] for name in FIELDS if start + name in self._guests}
+
+    def refused(self, file: str, tab: str, label: str, name: str, why: str) -> None:
+        """A value of a script's control that does not fit."""
+        self.notices.append(f"{FILE}, {SCRIPT_PREFIX}/{file}/{tab}/{label}/{name}: {why}; the script's own is used.")
 
 
 def _plain_key(key: str) -> str:

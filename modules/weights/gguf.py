@@ -53,17 +53,22 @@ def read(path: Path) -> Header:
     return Header(path=path, tensors=tensors, metadata=metadata, format="gguf")
 
 
-def tensor(path: Path, row: Row) -> Tensor:
-    """One tensor on the CPU: float32 from quantised types, else the file's own type. row: from `index`."""
+def tensor(path: Path, row: Row, rows: tuple[int, int] | None = None) -> Tensor:
+    """One tensor on the CPU: float32 from quantised types, else the file's own type. row: from `index`; rows: only these of axis 0."""
     import numpy as np
     import torch
 
-    count = math.prod(row.shape)
-    raw = np.fromfile(path, dtype=np.uint8, count=row.kind.size_bytes(count), offset=row.at)
+    width = math.prod(row.shape[1:])
+    if rows is not None and width % row.kind.block:  # blocks reach from one row into the next
+        return tensor(path, row)[rows[0] : rows[1]]
+    shape, at = row.shape, row.at
+    if rows is not None:
+        shape, at = (rows[1] - rows[0], *row.shape[1:]), row.at + row.kind.size_bytes(rows[0] * width)
+    raw = np.fromfile(path, dtype=np.uint8, count=row.kind.size_bytes(math.prod(shape)), offset=at)
     plain = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}.get(row.kind.name)
     if plain is not None:
-        return torch.from_numpy(raw).view(plain).reshape(row.shape)
-    return torch.from_numpy(ggml_blocks.numbers(row.kind, raw)).reshape(row.shape)
+        return torch.from_numpy(raw).view(plain).reshape(shape)
+    return torch.from_numpy(ggml_blocks.numbers(row.kind, raw)).reshape(shape)
 
 
 def index(path: Path) -> Index:

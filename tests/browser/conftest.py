@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.servers import Server, real_server, stand_in_server
 
@@ -17,7 +17,14 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
 ]  # fmt: skip
-BOOT_MS = 60_000
+PATIENCE_MS = 60_000  # what is awaited comes at once; a busy machine may take longer than the usual five seconds
+expect.set_options(timeout=PATIENCE_MS)
+# The server keeps what a form holds for the next page that is opened: a test must not find what another has typed.
+NOTHING_KEPT = """(() => {
+  const plain = window.fetch;
+  const none = () => Response.json({ forms: {}, presets: {}, marks: {}, kept: true });
+  window.fetch = (address, options) => (address === "internal/form" ? Promise.resolve(none()) : plain(address, options));
+})();"""
 
 
 def chromium() -> str:
@@ -50,8 +57,10 @@ def shared_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 
 
 @pytest.fixture
-def stand_in(shared_stand_in: Server) -> Iterator[Server]:
+def stand_in(shared_stand_in: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """The stand-in server with an empty queue."""
+    # Gradio has one folder for uploads a process, that of the page mounted last; files of tests with servers of their own mount others.
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(shared_stand_in.data / "cache" / "page"))
     jobs = shared_stand_in.app.jobs
     jobs.step_s, jobs.loading_s, jobs.paused = 0.03, 0.0, False
     yield shared_stand_in
@@ -62,7 +71,10 @@ def stand_in(shared_stand_in: Server) -> Iterator[Server]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """open_page(server, **context options) -> a page that is ready to use. Watches every page it opened."""
+    """open_page(server, **context options) -> a page that is ready to use. Watches every page it opened.
+
+    keeps=True: the server keeps the forms of this page, as it does outside of tests.
+    """
     contexts: list[Any] = []
     wrong: list[str] = []
 
@@ -77,11 +89,14 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
         page.on("request", note)
 
-    def open_one(server: Server, *, context: Any = None, **options: Any) -> Page:
+    def open_one(server: Server, *, context: Any = None, keeps: bool = False, **options: Any) -> Page:
         if context is None:
             context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
             contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
+        if not keeps:
+            page.add_init_script(NOTHING_KEPT)
         watch(page, urlsplit(server.url).netloc)
         page.goto(f"{server.url}/", wait_until="domcontentloaded")
         ready(page)
@@ -95,4 +110,4 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 def ready(page: Page) -> None:
     """Until the page's own script has restored the form."""
-    page.wait_for_function("window.__booted === true", timeout=BOOT_MS)
+    page.wait_for_function("window.__booted === true", timeout=PATIENCE_MS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, expect
@@ -15,7 +16,9 @@ RESULT_MS = 120_000
 
 
 def type_prompt(page: Page, text: str) -> None:
+    """Until the form holds it: a long prompt makes its box grow, and Generate moves with it."""
     page.fill("#txt2img_prompt textarea", text)
+    page.wait_for_function("words => darkroom.formOf('txt2img').prompt === words", arg=text)
 
 
 def set_number(page: Page, elem_id: str, value: float) -> None:
@@ -48,6 +51,20 @@ def shown_infotext(page: Page) -> str:
 def wait_for_text(page: Page, words: str) -> None:
     """Until the selected picture's text holds these words."""
     expect(page.locator("#html_info_txt2img .dr-card:not([hidden]) .dr-infotext")).to_contain_text(words, timeout=RESULT_MS)
+
+
+def submitted(server: Server) -> list[Any]:
+    """Every job that the stand-in was ever given, oldest first."""
+    return list(server.app.jobs.rows.values())
+
+
+def made_file(server: Server, page: Page, words: str) -> Path:
+    """Generates, and returns the file."""
+    type_prompt(page, words)
+    generate(page)
+    wait_for_text(page, words)
+    idle(page)
+    return Path(submitted(server)[-1].result["pictures"][0]["path"])
 
 
 def ask(server: Server, path: str) -> Any:

@@ -24,6 +24,8 @@ from modules import web
 from modules.folders import PROGRAM
 from tests.web.fake_app import fake_app, fake_server
 
+PATIENCE_S = 240.0  # a page is built in a few seconds, on a busy machine in a minute or two
+
 
 @dataclass
 class Server:
@@ -61,7 +63,7 @@ def real_server(data: Path) -> Iterator[Server]:
     with (data / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=PROGRAM, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
         try:
-            wait_for_page(url, 120, lambda: process.poll() is None)
+            wait_for_page(url, PATIENCE_S, lambda: process.poll() is None)
             yield Server(url, data)
         finally:
             process.terminate()
@@ -83,7 +85,7 @@ def stand_in_server(data: Path, **jobs: Any) -> Iterator[Server]:
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        wait_for_page(f"http://127.0.0.1:{port}", 60)
+        wait_for_page(f"http://127.0.0.1:{port}", PATIENCE_S)
         yield Server(f"http://127.0.0.1:{port}", data, app)
     finally:
         server.should_exit = True

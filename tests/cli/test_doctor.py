@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from modules.cli import doctor
+from modules.cli.doctor import main
 from modules.flags import Flags
 from modules.folders import PROGRAM
+from modules.machine import doctor
 
 
 def test_the_real_report(data_dir: Path):
@@ -55,7 +56,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def report(capsys: pytest.CaptureFixture[str], flags: Flags | None = None) -> tuple[int, str]:
-    return doctor.main(flags or Flags()), capsys.readouterr().out
+    return main(flags or Flags()), capsys.readouterr().out
 
 
 def test_changed_settings_are_named_and_the_home_folder_is_not(quick: dict[str, Any], capsys: pytest.CaptureFixture[str]):

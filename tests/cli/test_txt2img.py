@@ -48,6 +48,37 @@ def test_paths_go_to_the_output_and_everything_else_to_the_errors(made_up: Path,
     assert "warning: made up" in told.err
 
 
+def test_pictures_are_given_as_files(made_up: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The job names them by what they hold; the size is the picture's unless another one is asked for."""
+    Image.new("RGB", (96, 64), "red").save(tmp_path / "picture.png")
+    Image.new("L", (96, 64), 255).save(tmp_path / "mask.png")
+    begin = ("--init-image", str(tmp_path / "picture.png"), "--mask", str(tmp_path / "mask.png"))
+    flags = Flags(data_dir=str(made_up))
+    assert txt2img.main(flags, ("a red apple", "--seed", "5", *begin), txt2img.IMG2IMG) == 0
+    assert txt2img.main(flags, ("a red apple", "--seed", "6", *begin, "--width", "128"), txt2img.IMG2IMG) == 0
+    app = build_app(flags)
+    sized, first = (job.resolved for job in app.jobs.list())
+    app.stop()
+    assert (first["width"], first["height"], first["image"]["scale_by"]) == (96, 64, None)
+    assert sized["width"] == 128
+    assert app.inputs.path(first["image"]["init_images"][0]).read_bytes() == (tmp_path / "picture.png").read_bytes()
+    assert app.inputs.path(first["image"]["mask"]).read_bytes() == (tmp_path / "mask.png").read_bytes()
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("x",), "a picture to begin with is needed"),
+        (("x", "--init-image", "no-such-file.png"), "cannot be read"),
+        (("x", "--init-image", __file__), "is not a picture"),
+    ],
+)
+def test_without_a_picture_img2img_says_so(made_up: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], told: str):
+    assert txt2img.main(Flags(data_dir=str(made_up)), words, txt2img.IMG2IMG) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_a_failed_job_is_one_message_and_status_1(made_up: Path, capsys: pytest.CaptureFixture[str]):
     assert run(made_up, "fail") == 1
     told = capsys.readouterr()

@@ -63,6 +63,14 @@ LORAS = {
             "lycoris_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lokr_w2_b": (8, 64),
         },
     ),
+    "LoKr of a transformer": (
+        "sd3",
+        {"lycoris_transformer_blocks_0_attn_to_q.lokr_w1": (32, 32), "lycoris_transformer_blocks_0_attn_to_q.lokr_w2": (48, 48)},
+    ),
+    "LoHa of a transformer": (
+        "flux",
+        {"lycoris_transformer_blocks_0_attn_to_q.hada_w1_a": (3072, 4), "lycoris_transformer_blocks_0_attn_to_q.hada_w1_b": (4, 3072)},
+    ),
     "full difference": ("sd2", {f"lora_unet_{UNET_LAYERS}attn2_to_k.diff": (640, 1024)}),
     "widths of no known model": (None, kohya(f"lora_unet_{UNET_LAYERS}attn2_to_k", 33, 16)),
 }
@@ -97,6 +105,27 @@ OTHERS: dict[str, tuple[str, str | None, int | None, dict[str, tuple[int, ...]]]
     "controlnet Flux": ("controlnet", "flux", None, {"controlnet_x_embedder.weight": (3072, 64), "controlnet_blocks.0.weight": (9, 9)}),
     "controlnet SD3": ("controlnet", "sd3", None, {"controlnet_blocks.0.weight": (9, 9), "pos_embed_input.proj.weight": (9, 16, 2, 2)}),
     "Control-LoRA": ("controlnet", "sdxl", None, {"lora_controlnet": (), "label_emb.0.0.down": (8, 8), "input_blocks.0.0.up": (8, 8)}),
+    "Control-LoRA of SD1": (
+        "controlnet",
+        "sd1",
+        None,
+        {
+            "lora_controlnet": (0,),
+            "input_hint_block.0.weight": (16, 3, 3, 3),
+            "zero_convs.0.0.weight": (320, 320, 1, 1),
+            "middle_block_out.0.weight": (1280, 1280, 1, 1),
+            "input_blocks.1.1.transformer_blocks.0.attn2.to_k.up": (320, 128),
+            "input_blocks.1.1.transformer_blocks.0.attn2.to_k.down": (128, 768),
+        },
+    ),
+    "LLLite": ("controlnet", None, None, {"lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0.weight": (32, 640)}),
+    "style adapter": ("controlnet", None, None, {"transformer_layes.0.ln_1.weight": (1024,), "style_embedding": (1, 8, 1024)}),
+    "ControlNet-XS": (
+        "controlnet",
+        None,
+        None,
+        {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3), "up_connections.0.ctrl_to_base.0.weight": (9, 9, 1, 1)},
+    ),
     "T2I-Adapter": ("controlnet", None, None, {"body.0.block1.weight": (320, 192, 3, 3)}),
     "IP-Adapter": ("ip_adapter", "sd1", None, {"image_proj.proj.weight": (3072, 1024), "ip_adapter.1.to_k_ip.weight": (320, 768)}),
     "IP-Adapter with LoRA": (

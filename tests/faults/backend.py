@@ -35,6 +35,7 @@ class FakeRunner:
         steps, pictures = knobs.get("steps", 3), knobs.get("pictures", 1)
         made = {p["index"]: p for p in job["made"]}
         shown: list[dict[str, Any]] = []
+        begun: list[float] = []  # of every step, on the clock that all processes of a machine share
         for index in range(pictures):
             if control.interrupted:
                 break
@@ -42,6 +43,7 @@ class FakeRunner:
                 shown.append(made[index])
                 continue
             for step in range(1, steps + 1):
+                begun.append(time.monotonic())
                 control.progress(fraction=(index + step / steps) / pictures, step=step, steps=steps, batch_no=index, batch_count=pictures)
                 self._misbehave(knobs, step, job["attempts"])
                 if control.watched:
@@ -54,7 +56,7 @@ class FakeRunner:
             picture = {"index": index, "path": str(path), "attempt": job["attempts"]}
             control.event("picture", picture)
             shown.append(picture)
-        return ("canceled" if control.interrupted else "done"), {"pictures": shown, "order": time.time_ns()}
+        return ("canceled" if control.interrupted else "done"), {"pictures": shown, "order": time.time_ns(), "begun": begun}
 
     def _misbehave(self, knobs: dict[str, Any], step: int, attempt: int) -> None:
         if knobs.get("die_at") == step and not (knobs.get("die_once") and attempt > 1):

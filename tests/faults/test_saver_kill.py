@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -56,8 +58,12 @@ def test_a_process_that_saves_is_killed_twenty_times(tmp_path: Path) -> None:
 
 
 def check_all(folders: Folders) -> int:
-    """How many files have final names; every one of them is whole."""
-    paths = [p for p in folders.data.rglob("*") if p.is_file() and p.suffix != ".tmp"]
+    """How many files have final names; every one of them is whole, and so is the index of pictures."""
+    index = folders.cache / "pictures.sqlite"
+    if index.exists():
+        with contextlib.closing(sqlite3.connect(index)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    paths = [p for p in folders.data.rglob("*") if p.is_file() and p.suffix != ".tmp" and not p.name.startswith(index.name)]
     for path in paths:
         if path.suffix == ".txt":
             assert path.read_text(encoding="utf-8").strip().endswith(VERSION), path

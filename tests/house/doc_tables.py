@@ -10,24 +10,43 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from modules import flags
-from modules.app import build
+from modules.caption import CAPTIONERS
+from modules.control.maps import MAPS, Needed
 from modules.families import FAMILIES
 from modules.knobs import Knob, KnobField, knobs_of
 from modules.request import GenerationRequest
+from modules.request.caption import CaptionRequest
+from modules.request.caption_folder import FolderRequest
+from modules.request.train import PRESETS
+from modules.request.train_learning import Learning, Loss, Network, Subject
+from modules.request.train_pictures import Captions, Pictures, Prior, Watching
 from modules.samplers import SAMPLERS, SCHEDULES
-from modules.server import create
-from modules.server.fields import DEFAULTS, Accepted
+from modules.server.accepted import AcceptedImg2img, AcceptedTxt2img
+from modules.server.fields import DEFAULTS, IMG2IMG_DEFAULTS
+from modules.server.rules import RULES
 from modules.settings import Settings
+from modules.steering import OPTIONS
+from tests.house import api_page
 from tests.house.tree import ROOT
 
 PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n)(?P<body>.*?)(<!-- end of table -->)", re.DOTALL)
 TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false", list: "list", tuple: "list", dict: "object"}
+
+TRAINING: dict[str, type] = {
+    "What is trained": Subject,
+    "The network": Network,
+    "Learning": Learning,
+    "Noise and loss": Loss,
+    "Pictures": Pictures,
+    "Captions": Captions,
+    "Pictures of the class": Prior,
+    "Watching and saving": Watching,
+}
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -85,7 +104,7 @@ def request_table() -> str:
         (
             f"`{name}`",
             f.knob.label + (f". {f.knob.help}" if f.knob.help else ""),
-            code(DEFAULTS.get(name, f.default)),
+            code({**IMG2IMG_DEFAULTS, **DEFAULTS}.get(name, f.default)),
             allowed(f),
             f.knob.infotext or "",
         )
@@ -96,21 +115,18 @@ def request_table() -> str:
 
 def accepted_table() -> str:
     """A1111's fields that are checked and echoed."""
-    rows = [(f"`{name}`", f.knob.label, code(f.default), f.knob.help) for name, f in knobs_of(Accepted).items()]
+    fields = {**knobs_of(AcceptedTxt2img), **knobs_of(AcceptedImg2img)}
+    rows = [(f"`{name}`", f.knob.label, code(f.default), f.knob.help) for name, f in fields.items()]
     return table(("Field", "A1111's meaning", "Default", "Here"), rows)
 
 
 def routes_table() -> str:
-    """Every route of ours, with the first line of its description."""
-    with tempfile.TemporaryDirectory() as folder:
-        app = build(flags.Flags(data_dir=folder))
-        try:
-            described = create(app).openapi()["paths"]
-        finally:
-            app.stop()
+    """Every route of ours but those of /api/v2, with the first line of its description."""
+    described = api_page.described()["paths"]
     rows = [
         (method.upper(), f"`{path}`", str(about.get("description") or about["summary"]).partition("\n")[0])
         for path, methods in sorted(described.items(), key=lambda row: (row[0].startswith("/internal"), row[0]))
+        if not path.startswith(api_page.PREFIX)  # they have a page of their own
         for method, about in methods.items()
     ]
     return table(("Method", "Path", "What it does"), rows)
@@ -139,6 +155,20 @@ def schedules_table() -> str:
     """Every schedule."""
     rows = [(row.label, ", ".join(f"`{a}`" for a in (row.name, *row.aliases)), row.source) for _, row in SCHEDULES]
     return table(("Schedule", "Other names", "Source"), rows)
+
+
+def steering_table() -> str:
+    """Every way of steering, with the families it works for."""
+    rows = [
+        (
+            option.label,
+            ", ".join(f"`{name}`" for name in (*option.fields, *option.settings)),
+            ", ".join(dict.fromkeys(family.title for _, family in FAMILIES if family.architecture in option.architectures)),
+            option.source,
+        )
+        for option in OPTIONS
+    ]
+    return table(("Way", "Fields and settings", "Works for", "Source"), rows)
 
 
 def commands_table() -> str:
@@ -181,16 +211,116 @@ def families_table() -> str:
     return table(("Family", "Side in pixels", "Steps, CFG scale, sampler", "Good to know"), rows)
 
 
+def captioners_table() -> str:
+    """Every kind of captioner with the models that are published of it."""
+    rows = [
+        (
+            kind.title,
+            f"`{known.repo}`",
+            ", ".join(known.does or kind.does),
+            _sizes(known.gigabytes, alone=not kind.tensors),
+            known.licence,
+            known.note,
+        )
+        for _, kind in CAPTIONERS
+        for known in kind.published
+    ]
+    return table(("Kind", "Model", "What it does", "GB in 32, 16, about 8, 4 bits", "Licence", "Good to know"), rows)
+
+
+def _sizes(gigabytes: float, *, alone: bool) -> str:
+    """Of the weights in memory. Tables stay as they are in 8 and 4 bits: somewhat more than a quarter and an eighth. alone: in 32 only."""
+    return f"{gigabytes:g}" if alone else ", ".join(f"{gigabytes * part:.2g}" for part in (1, 1 / 2, 0.3, 0.18))
+
+
+def caption_request_table() -> str:
+    """Every field of a caption."""
+    fields = [f for f in knobs_of(CaptionRequest).values() if f.name not in ("images", "image_names")]
+    return table(
+        ("Field", "What it does", "Default", "Allowed"), [(f"`{f.name}`", f.knob.help, code(f.default), allowed(f)) for f in fields]
+    )
+
+
+def caption_folder_table() -> str:
+    """What a folder's captions have beside the fields of a caption."""
+    own = [f for f in knobs_of(FolderRequest).values() if f.name not in knobs_of(CaptionRequest)]
+    return table(("Field", "What it does", "Default", "Allowed"), [(f"`{f.name}`", f.knob.help, code(f.default), allowed(f)) for f in own])
+
+
+def roles_table() -> str:
+    """Which role a path takes: the rows of the guard's table, in its order."""
+    rows = [
+        (rule.least, ", ".join(sorted(rule.methods)) or "all", " ".join(f"`{path.strip('<>')}`" for path in rule.paths)) for rule in RULES
+    ]
+    return table(("Least role", "Methods", "Paths, and what lies below them; the first row that fits counts"), rows)
+
+
+def preprocessors_table() -> str:
+    """Every preprocessor with its sliders and what it needs."""
+
+    def needs(one: Needed) -> str:
+        return f"`{one.name}` ({one.megabytes} MB; {one.published})"
+
+    rows = [
+        (
+            f"`{row.name}`",
+            ", ".join(row.types),
+            "; ".join(f"{s.name} {number(s.low)} to {number(s.high)}, {number(s.value)}" for s in (row.a, row.b) if s is not None),
+            str(int(row.resolution.value)) if row.resolution else "",
+            f"not there: {row.why_not}" if row.why_not else "; ".join(map(needs, row.needs)) or "nothing",
+        )
+        for _, row in MAPS
+    ]
+    return table(("Name", "Control types", "Thresholds: range, usual value", "Resolution", "Needs"), rows)
+
+
+def training_table() -> str:
+    """Every option of a training, by what it is about."""
+    parts: list[str] = []
+    for title, block in TRAINING.items():
+        rows = [
+            (f"`{name}`", f.knob.label + (f". {f.knob.help}" if f.knob.help else ""), code(f.default), allowed(f))
+            for name, f in knobs_of(block).items()
+        ]
+        parts.append(f"### {title}\n\n" + table(("Name", "What it does", "Default", "Allowed"), rows))
+    return "\n".join(parts)
+
+
+def training_presets_table() -> str:
+    """Every starting point of a training."""
+    rows = [
+        (
+            f"`{name}`",
+            preset.title,
+            preset.method,
+            ", ".join(preset.families) + (f" ({preset.native_px} px)" if preset.native_px else ""),
+            f"{preset.memory_gb} GB" if preset.memory_gb else "any",
+            preset.note,
+        )
+        for name, preset in PRESETS.items()
+    ]
+    return table(("Name", "Title", "Method", "Families", "Memory from", "Note"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "preprocessors": preprocessors_table,
     "families": families_table,
+    "captioners": captioners_table,
+    "caption-request": caption_request_table,
+    "caption-folder": caption_folder_table,
     "settings": settings_table,
     "request": request_table,
     "accepted": accepted_table,
     "routes": routes_table,
+    "reference": api_page.reference,
     "samplers": samplers_table,
     "schedules": schedules_table,
+    "steering": steering_table,
     "commands": commands_table,
     "flags": flags_table,
+    "roles": roles_table,
+    "training": training_table,
+    "training-presets": training_presets_table,
 }
 
 

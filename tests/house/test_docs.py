@@ -16,7 +16,7 @@ from modules.pixels.names import PATTERNS
 from modules.request import GenerationRequest
 from modules.samplers import SAMPLERS, SCHEDULES
 from modules.server.body import DEPTH_LIMIT
-from modules.server.guard import BODY_LIMIT_BYTES
+from modules.server.sending import BODY_LIMIT_BYTES
 from modules.settings import GENERATIONS, Settings
 from modules.setup.checks import GIB, INSTALL_BYTES
 from tests.house import doc_tables

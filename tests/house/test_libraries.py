@@ -23,14 +23,23 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "words": frozenset(),
     "hardware": TENSORS | MACHINE,
     "upscale": TENSORS | PICTURES | {"spandrel"},
+    "caption": TENSORS | PICTURES | {"onnx", "onnxruntime"},
+    # one process trains a session; scikit-image's cascade finds faces; free memory; the log that TensorBoard reads
+    "train": TENSORS | PICTURES | {"filelock", "skimage", "psutil", "tensorboardX"},
+    "machine": frozenset({"psutil"}),
+    "remote": frozenset({"psutil", "segno"}),  # addresses of network cards; QR codes
     "tools": TENSORS | PICTURES,
     "upkeep": TENSORS | PICTURES | {"certifi"},
     "library": PICTURES | {"filelock"},  # previews; one process fills the index
     "jobs": frozenset({"filelock"}),  # torch comes into the worker with processing/, the queue itself never sees it
+    "users": frozenset({"argon2", "limits", "filelock"}),
     "work": TENSORS | PICTURES,
+    "plugins": frozenset({"packaging"}),
+    # torch in the worker process, Gradio in the web process; fastapi and pydantic are names that scripts take from A1111's API modules
+    "compat": TENSORS | PICTURES | PAGE | {"fastapi", "pydantic"},
     "hall": frozenset(),
     "web": PAGE | PICTURES | {"starlette"},
-    "server": SERVER | PICTURES | {"psutil"},
+    "server": SERVER | PICTURES | {"h11", "mcp", "mcp_types", "psutil"},
     "cli": frozenset(),
     "launch": frozenset(),
 }
@@ -46,10 +55,18 @@ ASKS: dict[tuple[str, str], str] = {
 TYPES_ONLY: dict[str, frozenset[str]] = {"web": frozenset({"fastapi"}), "launch": frozenset({"fastapi"})}
 # launch.py starts on a bare Python: what it imports at its top must run there.
 BARE_ROOMS = frozenset({"faults", "registry", "folders", "flags", "setup"})
-HEAVY = TENSORS | PICTURES | SERVER | PAGE | MACHINE | {"spandrel"}
+HEAVY = TENSORS | PICTURES | SERVER | PAGE | MACHINE | {"spandrel", "skimage", "tensorboardX", "onnx", "onnxruntime"}
 # (file, own module it imports inside a function) -> why not at the top.
 LATE_OWN: dict[tuple[str, str], str] = {
     ("modules/web/mounting.py", "modules.web.page"): "imports Gradio, seconds of work; the API answers meanwhile",
+    ("modules/server/create.py", "modules.server.mcp"): "loads the SDK of the Model Context Protocol, for those who ask for it",
+    ("modules/server/poses.py", "modules.control.maps.skeleton"): "OpenCV, when poses are to be drawn",
+    ("modules/compat/names_pictures.py", "modules.pixels.masked_content"): "numpy, when a script fills a picture",
+    ("modules/compat/model_facts.py", "modules.pixels.mask"): "numpy, when a script makes a mask",
+    ("modules/compat/model_facts.py", "modules.pixels.colour"): "numpy, when a script matches colours",
+    ("modules/compat/names_prompt.py", "modules.compat.noise"): "torch, in the worker process alone",
+    ("modules/train/data/cropping.py", "modules.train.data.looking"): "scikit-image and OpenCV, when a picture is looked at",
+    ("modules/compat/names_prompt.py", "modules.samplers.philox"): "numpy, when a script draws NVIDIA's numbers",
 }
 
 

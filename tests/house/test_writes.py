@@ -19,6 +19,16 @@ ALLOWED: dict[tuple[str, str], str] = {
         "modules/web/mounting.py",
         "os.environ (by update)",
     ): "Gradio reads its switches (telemetry off, upload folder) from the environment when it is imported",
+    (
+        "modules/compat/loading.py",
+        "sys.modules[]",
+    ): "dataclasses and pydantic look there for the module of a guest's class; no import can ask for these names",
+    **{
+        (f"scripts/{name}.py", f"state.{field}"): "how a script of A1111's kind says how long it will take; state is a view of the job"
+        for name in ("loopback", "poor_mans_outpainting", "prompt_matrix", "prompts_from_file", "sd_upscale")
+        for field in ("job", "job_count")
+        if (name, field) != ("prompt_matrix", "job")
+    },
 }
 LIST_WRITERS = {"append", "insert", "extend", "remove", "clear", "pop", "update", "setdefault"}
 PROCESS_WIDE = {("sys", "path"), ("sys", "modules"), ("sys", "argv"), ("os", "environ")}

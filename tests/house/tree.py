@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE_FOLDERS = ("modules", "scripts", "extensions", "benchmarks", "starter", "tests")
+CODE_FOLDERS = ("modules", "scripts", "extensions", "benchmarks", "starter", "clients", "tests")
 
 
 @dataclass(frozen=True, order=True)
@@ -49,7 +49,11 @@ class File:
     name: str
     module: str
     text: str
-    code: ast.Module = field(repr=False)
+
+    @cached_property
+    def code(self) -> ast.Module:
+        """Parsed when it is first asked for."""
+        return ast.parse(self.text, self.name)
 
     @cached_property
     def imports(self) -> list[Import]:
@@ -74,14 +78,12 @@ class Tree:
 
     def __init__(self, root: Path, files: dict[str, str]) -> None:
         self.root = root
-        self.files = [File(name, _module(name), text, ast.parse(text, name)) for name, text in sorted(files.items())]
+        self.files = [File(name, _module(name), text) for name, text in sorted(files.items())]
 
     @classmethod
     def read(cls, root: Path = ROOT) -> Tree:
-        """The checkout at root."""
-        paths = [root / "launch.py", *(p for folder in CODE_FOLDERS for p in (root / folder).rglob("*.py"))]
-        names = {p.relative_to(root).as_posix(): p for p in paths if p.is_file()}
-        return cls(root, {n: p.read_text(encoding="utf-8") for n, p in names.items() if "__pycache__" not in n})
+        """The checkout at root, read once in a process: the rules only look at it."""
+        return _read(root)
 
     @classmethod
     def made(cls, files: dict[str, str]) -> Tree:
@@ -103,6 +105,13 @@ class Tree:
                 return target
             target = target.rpartition(".")[0]
         return None
+
+
+@cache
+def _read(root: Path) -> Tree:
+    paths = [root / "launch.py", *(p for folder in CODE_FOLDERS for p in (root / folder).rglob("*.py"))]
+    names = {p.relative_to(root).as_posix(): p for p in paths if p.is_file()}
+    return Tree(root, {n: p.read_text(encoding="utf-8") for n, p in names.items() if "__pycache__" not in n})
 
 
 def report(findings: list[Finding]) -> str:

@@ -62,3 +62,32 @@ def test_a_worker_for_files_that_dies_is_replaced(jobs: Jobs) -> None:
 def test_a_lane_that_nobody_runs_is_refused(jobs: Jobs) -> None:
     with pytest.raises(ValueError, match="no lane"):
         jobs.submit("merge", {}, {}, lane="fast")
+
+
+def test_training_has_a_worker_of_its_own_that_may_ask_the_others_for_room(tmp_path: Path) -> None:
+    service = Jobs(
+        Folders.at(tmp_path), {}, runner="tests.jobs.room_backend:build", train_runner="tests.jobs.room_backend:build", train_idle_s=0.5
+    )
+    service.start()
+    try:
+        until(lambda: service.worker()["state"] == "idle")
+        assert service.worker()["model"] == "held"
+        asking = service.submit("train", {}, {"room": True}, lane="train")
+        assert service.wait(asking.id, 20).result == {"room": True, "gave": 0}
+        until(lambda: service.worker()["model"] is None)
+        until(lambda: service.train_worker()["state"] == "resting", 10)
+        picture = service.wait(service.submit("fake", {}, {}).id, 20)
+        assert picture.result == {"room": None, "gave": 1}, "the device's worker let go of its model once, and lives"
+    finally:
+        service.stop()
+
+
+def test_training_alone_is_not_kept_waiting_for_workers_that_are_not_there(tmp_path: Path) -> None:
+    service = Jobs(Folders.at(tmp_path), {}, train_runner="tests.jobs.room_backend:build", train_idle_s=0.5)
+    service.start(lanes=("train",))
+    try:
+        asking = service.submit("train", {}, {"room": True}, lane="train")
+        assert service.wait(asking.id, 20).result == {"room": True, "gave": 0}
+        assert service.worker()["state"] == "off"
+    finally:
+        service.stop()

@@ -172,6 +172,19 @@ def test_a_worker_that_hangs_in_its_steps_is_replaced(jobs: Jobs, monkeypatch: p
     assert jobs.wait(job.id, 40).state == "parked"
 
 
+def test_a_worker_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    folders = Folders.at(tmp_path)
+    folders.logs.parent.mkdir(parents=True, exist_ok=True)
+    folders.logs.write_text("a file where the log folder should be")
+    service = Jobs(folders, {}, runner=RUNNER)
+    service.start()
+    job = submit(service)
+    until(lambda: "cannot be started" in service.worker()["message"])
+    folders.logs.unlink()
+    assert service.wait(job.id, 30).state == "done"
+    service.stop()
+
+
 def test_live_gives_progress_and_previews_only_to_who_looks(jobs: Jobs) -> None:
     job = submit(jobs, steps=100, step_s=0.02)
     until(lambda: (live := jobs.live()) is not None and live.preview is not None and live.eta_s is not None)

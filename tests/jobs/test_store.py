@@ -54,6 +54,24 @@ def test_a_job_asked_to_stop_is_not_tried_again(store: JobStore) -> None:
     assert store.requeue(job, fault={"kind": "worker_died"}).state == "canceled"
 
 
+def test_a_skip_that_was_left_takes_no_interrupt_back(store: JobStore) -> None:
+    job = add(store)
+    store.claim()
+    assert store.ask_running(job, "skip")
+    assert store.ask_running(job, "interrupt")
+    assert store.ask_running(job, "skip")
+    store.clear_asked(job, "skip")
+    assert store.asked(job) == "interrupt"
+    assert store.requeue(job, fault=None).state == "canceled"
+
+
+def test_a_job_whose_worker_died_before_it_skipped_is_tried_again(store: JobStore) -> None:
+    job = add(store)
+    store.claim()
+    store.ask_running(job, "skip")
+    assert store.requeue(job, fault={"kind": "worker_died"}).state == "queued"
+
+
 def test_request_text_comes_back_as_it_was(store: JobStore) -> None:
     assert store.get(add(store, key="k")).request == {"a": "é\n"}
     assert store.get("k").key == "k"
@@ -97,16 +115,3 @@ def test_lanes_do_not_wait_for_each_other(store: JobStore) -> None:
     assert claimed is not None
     assert (claimed.id, claimed.lane) == (merge, "files")
     assert [job.id for job in store.list(lane="device")] == [picture]
-
-
-def test_a_store_of_the_first_format_keeps_its_jobs(tmp_path: Path) -> None:
-    path = tmp_path / "jobs.sqlite"
-    old = JobStore(path)
-    job = add(old)
-    old.close()
-    with sqlite3.connect(path) as db:  # what the first format looked like
-        db.execute("ALTER TABLE jobs DROP COLUMN lane")
-        db.execute("PRAGMA user_version=1")
-    claimed = JobStore(path).claim()
-    assert claimed is not None
-    assert (claimed.id, claimed.lane) == (job, "device")

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 START = [sys.executable, str(ROOT / "launch.py")]
 
 
-def launch(*words: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+def launch(*words: str, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*START, *words], capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
@@ -77,7 +77,7 @@ def running(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Running]
     command = [*START, "--port", str(port), "--data-dir", str(tmp_path), *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     program = Running(f"http://127.0.0.1:{port}", process)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while process.poll() is None and time.monotonic() < until:
         try:
             program.get("/internal/ping")
@@ -100,7 +100,7 @@ def test_it_serves_says_where_and_on_what_and_ends_cleanly(running: Running):
     with pytest.raises(urllib.error.HTTPError) as caught:
         running.get("/")
     assert caught.value.code == 404
-    until = time.monotonic() + 120
+    until = time.monotonic() + 240
     while not json.loads(running.get("/internal/jobs"))["worker"]["device"] and time.monotonic() < until:
         time.sleep(0.2)
     time.sleep(0.5)

@@ -26,6 +26,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     monkeypatch.setattr(chromium, "find_or_install", lambda say: ("/usr/bin/browser", ""))
     monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # every process of these runs would load Hypothesis and the like
+    monkeypatch.setenv("PYTEST_PLUGINS", "xdist.plugin")
     return tmp_path
 
 
@@ -60,6 +62,34 @@ def test_one_real_ring_with_further_words_for_pytest(program: Path):
     assert rings.run_ring(program, Path(sys.executable), "fast", [*quiet, "apple"], env).counts == (1, 0, 0, 0)
     none = rings.run_ring(program, Path(sys.executable), "fast", [*quiet, "pear"], env)
     assert (none.state, none.why) == ("not run", "no test of it was selected")
+
+
+UNSTEADY = """
+import pathlib
+import pytest
+
+@pytest.mark.parametrize("n", [1, "a [b] (c)"])
+def test_second_time(n):
+    place = pathlib.Path(__file__).with_name(f"seen {n}")
+    seen = place.exists()
+    place.touch()
+    assert seen
+"""
+
+
+def test_what_fails_once_and_passes_alone_is_named(program: Path):
+    (program / "tests" / "words" / "test_more.py").write_text(UNSTEADY)
+    outcome = rings.run_ring(program, Path(sys.executable), "fast", ["-q", "-p", "no:cacheprovider"], dict(os.environ))
+    assert (outcome.state, outcome.counts) == ("passed", (3, 0, 0, 0))
+    assert outcome.unsteady == ("tests/words/test_more.py::test_second_time[1]", "tests/words/test_more.py::test_second_time[a [b] (c)]")
+    assert any(outcome.unsteady[0] in line for line in rings.summary([outcome]))
+
+
+def test_many_failures_are_no_chance(program: Path):
+    wide = UNSTEADY.replace('[1, "a [b] (c)"]', f"range({rings.MOST_AGAIN + 1})")
+    (program / "tests" / "words" / "test_more.py").write_text(wide)
+    outcome = rings.run_ring(program, Path(sys.executable), "fast", ["-q", "-p", "no:cacheprovider"], dict(os.environ))
+    assert (outcome.state, outcome.counts, outcome.unsteady) == ("failed", (1, rings.MOST_AGAIN + 1, 0, 0), ())
 
 
 def test_named_files_run_alone(program: Path, no_pytest: None):

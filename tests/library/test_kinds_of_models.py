@@ -61,7 +61,8 @@ def test_what_a_file_is_decides_its_list_not_where_it_lies(models: Path, made: M
     assert [(r.name, r.place, dict(r.extra)) for r in library.rows("embedding")] == [("loose", "", {"vectors": 3, "width": 768})]
     assert [(r.title, r.precision, r.format) for r in library.rows("vae")] == [("sub/v.safetensors", "fp16", "safetensors")]
     assert library.counts() | {"checkpoint": 0} == {
-        "checkpoint": 0, "lora": 1, "embedding": 1, "vae": 1, "controlnet": 0, "text_encoder": 0, "upscaler": 0, "refused": 0,
+        "checkpoint": 0, "lora": 1, "embedding": 1, "vae": 1, "controlnet": 0, "text_encoder": 0, "upscaler": 0, "ip_adapter": 0,
+        "clip_vision": 0, "refused": 0,
     }  # fmt: skip
     assert library.refused() == {}
 

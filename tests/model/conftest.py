@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from modules.folders import Folders
+from modules.inputs import Inputs
 from modules.library import Library
 from modules.processing.resolve import resolve
 from modules.processing.runner import PictureRunner
@@ -59,8 +60,12 @@ class Studio:
     runner: PictureRunner
     library: Library
 
+    @property
+    def inputs(self) -> Inputs:
+        return Inputs(self.folders)
+
     def make(self, control: FakeControl | None = None, *, made: list[dict[str, Any]] | None = None, **request: Any) -> tuple[str, Result]:
-        resolved = resolve(GenerationRequest.from_data(request), Settings(), self.library, Styles(self.folders.styles_file))
+        resolved = resolve(GenerationRequest.from_data(request), Settings(), self.library, Styles(self.folders.styles_file), self.inputs)
         job = {"id": "test-job", "kind": "txt2img", "resolved": resolved.to_data(), "attempts": 1, "made": made or []}
         state, result = self.runner.run(job, control or FakeControl())
         return state, Result.from_data(result)

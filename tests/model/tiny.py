@@ -2,7 +2,8 @@
 
 Structure, normalisation groups and head widths are the published ones; only widths, depths and vocabularies are smaller, so a
 layout or detector that holds for these holds for the full size. Text encoders of one model have different widths, so that two
-of them cannot be mixed up unnoticed. Start reading at `BUILDERS`; every builder has the form `sd15(folder, **options)`.
+of them cannot be mixed up unnoticed; with full_text=True they are as wide as the published ones (768, 1280, 4096), by which loose
+files are told apart. Start reading at `BUILDERS`; every builder has the form `sd15(folder, **options)`.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ VOCABULARY = 4216
 _DIFFUSION = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
 
-def sd15(folder: Path, *, variant: str = "", prediction: str = "epsilon", seed: int = 0) -> Path:
+def sd15(folder: Path, *, variant: str = "", prediction: str = "epsilon", full_text: bool = False, seed: int = 0) -> Path:
     """Stable Diffusion 1.x, text width 64. variant: "", "inpainting", "instruct-pix2pix"; prediction: "epsilon" or "v_prediction"."""
     torch.manual_seed(seed)
+    width = _width(64, full_text)
     pipeline = {
         "": StableDiffusionPipeline,
         "inpainting": StableDiffusionInpaintPipeline,
@@ -66,10 +68,10 @@ def sd15(folder: Path, *, variant: str = "", prediction: str = "epsilon", seed: 
             down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
             up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
             attention_head_dim=8,
-            cross_attention_dim=64,
+            cross_attention_dim=width,
         ),
         vae=_vae(4),
-        text_encoder=_clip(CLIPTextModel, 64, "quick_gelu"),
+        text_encoder=_clip(CLIPTextModel, width, "quick_gelu"),
         tokenizer=_tokenizer(),
         scheduler=PNDMScheduler(**_pndm(prediction)),
         safety_checker=None,
@@ -117,9 +119,10 @@ def sd2(folder: Path, *, variant: str = "", prediction: str = "epsilon", zero_sn
     )
 
 
-def sdxl(folder: Path, *, variant: str = "", prediction: str = "epsilon", seed: int = 0) -> Path:
+def sdxl(folder: Path, *, variant: str = "", prediction: str = "epsilon", full_text: bool = False, seed: int = 0) -> Path:
     """SDXL base, text widths 64 and 128. variant: "", "inpainting", "instruct-pix2pix"."""
     torch.manual_seed(seed)
+    low, high = _width(64, full_text), _width(128, full_text)
     pipeline = {
         "": StableDiffusionXLPipeline,
         "inpainting": StableDiffusionXLInpaintPipeline,
@@ -128,26 +131,27 @@ def sdxl(folder: Path, *, variant: str = "", prediction: str = "epsilon", seed: 
     return _save(
         folder,
         pipeline,
-        unet=_unet_xl(variant, text=192, pooled=128, ids=6, attention=(False, True, True), depths=[1, 1, 2]),
+        unet=_unet_xl(variant, text=low + high, pooled=high, ids=6, attention=(False, True, True), depths=[1, 1, 2]),
         vae=_vae(4, scaling_factor=0.13025, sample_size=1024),
-        text_encoder=_clip(CLIPTextModel, 64, "quick_gelu"),
-        text_encoder_2=_clip(CLIPTextModelWithProjection, 128, "gelu"),
+        text_encoder=_clip(CLIPTextModel, low, "quick_gelu"),
+        text_encoder_2=_clip(CLIPTextModelWithProjection, high, "gelu"),
         tokenizer=_tokenizer(),
         tokenizer_2=_tokenizer(pad="!"),
         scheduler=EulerDiscreteScheduler(**_DIFFUSION, prediction_type=prediction, timestep_spacing="leading"),
     )
 
 
-def sdxl_refiner(folder: Path, *, seed: int = 0) -> Path:
+def sdxl_refiner(folder: Path, *, full_text: bool = False, seed: int = 0) -> Path:
     """The SDXL refiner: only the second text encoder (width 128), four UNet levels, five time ids."""
     torch.manual_seed(seed)
+    width = _width(128, full_text)
     return _save(
         folder,
         StableDiffusionXLImg2ImgPipeline,
-        unet=_unet_xl("", text=128, pooled=128, ids=5, attention=(False, True, True, False), depths=1),
+        unet=_unet_xl("", text=width, pooled=width, ids=5, attention=(False, True, True, False), depths=1),
         vae=_vae(4, scaling_factor=0.13025, sample_size=1024),
         text_encoder=None,
-        text_encoder_2=_clip(CLIPTextModelWithProjection, 128, "gelu"),
+        text_encoder_2=_clip(CLIPTextModelWithProjection, width, "gelu"),
         tokenizer=None,
         tokenizer_2=_tokenizer(pad="!"),
         scheduler=EulerDiscreteScheduler(**_DIFFUSION, timestep_spacing="leading"),
@@ -156,11 +160,12 @@ def sdxl_refiner(folder: Path, *, seed: int = 0) -> Path:
     )
 
 
-def sd3(folder: Path, *, variant: str = "medium", t5: bool = True, seed: int = 0) -> Path:
+def sd3(folder: Path, *, variant: str = "medium", t5: bool = True, full_text: bool = False, seed: int = 0) -> Path:
     """SD3 and SD3.5, text widths 64, 128 and 192. variant: "medium", "3.5-medium", "3.5-large"; t5: with the third text encoder."""
     torch.manual_seed(seed)
-    clip = _clip(CLIPTextModelWithProjection, 64, "quick_gelu")
-    clip.text_projection.weight.data = torch.eye(64)  # as published: this encoder's pooled output is not projected
+    low, high, long = _width(64, full_text), _width(128, full_text), _width(192, full_text)
+    clip = _clip(CLIPTextModelWithProjection, low, "quick_gelu")
+    clip.text_projection.weight.data = torch.eye(low)  # as published: this encoder's pooled output is not projected
     return _save(
         folder,
         StableDiffusion3Pipeline,
@@ -169,17 +174,17 @@ def sd3(folder: Path, *, variant: str = "medium", t5: bool = True, seed: int = 0
             num_layers=3,
             attention_head_dim=64,
             num_attention_heads=2,
-            joint_attention_dim=192,
+            joint_attention_dim=long,
             caption_projection_dim=128,
-            pooled_projection_dim=192,
+            pooled_projection_dim=low + high,
             pos_embed_max_size={"medium": 12, "3.5-medium": 24, "3.5-large": 12}[variant],
             dual_attention_layers=(0, 1) if variant == "3.5-medium" else (),
             qk_norm=None if variant == "medium" else "rms_norm",
         ),
         vae=_vae(16, scaling_factor=1.5305, shift_factor=0.0609, sample_size=1024),
         text_encoder=clip,
-        text_encoder_2=_clip(CLIPTextModelWithProjection, 128, "gelu"),
-        text_encoder_3=_t5(192) if t5 else None,
+        text_encoder_2=_clip(CLIPTextModelWithProjection, high, "gelu"),
+        text_encoder_3=_t5(long) if t5 else None,
         tokenizer=_tokenizer(),
         tokenizer_2=_tokenizer(pad="!"),
         tokenizer_3=_t5_tokenizer() if t5 else None,
@@ -187,9 +192,10 @@ def sd3(folder: Path, *, variant: str = "medium", t5: bool = True, seed: int = 0
     )
 
 
-def flux(folder: Path, *, guidance: bool = True, seed: int = 0) -> Path:
+def flux(folder: Path, *, guidance: bool = True, full_text: bool = False, seed: int = 0) -> Path:
     """Flux.1, text widths 64 and 192. guidance: with distilled guidance (dev) or without (schnell)."""
     torch.manual_seed(seed)
+    low, long = _width(64, full_text), _width(192, full_text)
     shift = {"use_dynamic_shifting": True, "shift": 3.0} if guidance else {"shift": 1.0}
     return _save(
         folder,
@@ -199,13 +205,13 @@ def flux(folder: Path, *, guidance: bool = True, seed: int = 0) -> Path:
             num_single_layers=2,
             attention_head_dim=128,
             num_attention_heads=1,
-            joint_attention_dim=192,
-            pooled_projection_dim=64,
+            joint_attention_dim=long,
+            pooled_projection_dim=low,
             guidance_embeds=guidance,
         ),
         vae=_vae(16, scaling_factor=0.3611, shift_factor=0.1159, sample_size=1024),
-        text_encoder=_clip(CLIPTextModel, 64, "quick_gelu"),
-        text_encoder_2=_t5(192),
+        text_encoder=_clip(CLIPTextModel, low, "quick_gelu"),
+        text_encoder_2=_t5(long),
         tokenizer=_tokenizer(),
         tokenizer_2=_t5_tokenizer(length=512),
         scheduler=FlowMatchEulerDiscreteScheduler(**shift, base_shift=0.5, max_shift=1.15),
@@ -273,7 +279,14 @@ def _vae(channels: int, **config: Any) -> AutoencoderKL:
     )
 
 
+def _width(small: int, full: bool) -> int:
+    """Of a text encoder: CLIP-L, OpenCLIP-G, T5."""
+    return {64: 768, 128: 1280, 192: 4096}[small] if full else small
+
+
 def _clip(kind: type[Any], width: int, act: str, **config: Any) -> Any:
+    if width in (768, 1280):
+        config = {"intermediate_size": 64, "num_hidden_layers": 2, **config}
     return kind(
         CLIPTextConfig(
             **{
@@ -299,7 +312,7 @@ def _t5(width: int) -> T5EncoderModel:
             d_model=width,
             d_kv=64,
             num_heads=2,
-            num_layers=2,
+            num_layers=1 if width == 4096 else 2,
             d_ff=96,
             feed_forward_proj="gated-gelu",
             is_encoder_decoder=False,

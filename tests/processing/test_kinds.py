@@ -11,6 +11,7 @@ import pytest
 
 from modules.families import FAMILIES
 from modules.faults import RequestFault
+from modules.folders import Folders
 from modules.processing import resolve as stage
 from modules.prompts.styles import Styles
 from modules.request import Checkpoint, GenerationRequest, ResolvedRequest
@@ -27,6 +28,7 @@ def checkpoint(family: str, variant: str = "", **changes: Any) -> Checkpoint:
 def ask(tmp_path: Path):
     def run(model: Checkpoint, **request: Any) -> ResolvedRequest:
         library: Any = SimpleNamespace(
+            folders=Folders.at(data=tmp_path),
             default_checkpoint=lambda chosen: model,
             with_hash=lambda found: found,
             vae_for=lambda found: None,

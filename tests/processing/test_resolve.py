@@ -135,3 +135,10 @@ def test_no_model_at_all_is_said(tmp_path: Path) -> None:
     folders = Folders(program=tmp_path, data=tmp_path, models=tmp_path / "models")
     with pytest.raises(ModelFault, match=r"Put one into models/Stable-diffusion"):
         resolve(GenerationRequest(), Settings(), Library(folders), Styles(folders.styles_file))
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt"])
+def test_a_prompt_of_nothing_but_brackets_is_refused(ask: Any, field: str) -> None:
+    with pytest.raises(RequestFault, match="brackets") as caught:
+        ask(**{field: "[" * 30_000})
+    assert caught.value.field == field

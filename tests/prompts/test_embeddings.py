@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, T5Config, T5EncoderModel
 
 from modules.faults import ModelFault
-from modules.prompts.embeddings import PLACEHOLDER, Embeddings, inserted
+from modules.prompts.chunks import PLACEHOLDER
+from modules.prompts.embeddings import Embeddings, inserted
 from modules.weights.embeddings import Embedding
 
 SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}

@@ -12,8 +12,10 @@ from starlette.testclient import TestClient
 from modules.app import App
 from modules.flags import Flags
 from modules.folders import Folders
+from modules.inputs import Inputs
 from modules.jobs import Jobs
 from modules.library import Library
+from modules.library.pictures import Pictures
 from modules.prompts.styles import Styles
 from modules.samplers import SAMPLERS, SCHEDULES
 from modules.server import create
@@ -37,21 +39,26 @@ def jobs(folders: Folders) -> FakeJobs:
     return FakeJobs(folders)
 
 
+def app_over(folders: Folders, library: Library, jobs: FakeJobs, **flags: Any) -> App:
+    """An App whose jobs are done by this room."""
+    settings = SettingsStore(folders.config_file)
+    return App(
+        folders=folders,
+        flags=Flags(**flags),
+        settings=settings,
+        library=library,
+        pictures=Pictures(folders, settings),
+        inputs=Inputs(folders),
+        styles=Styles(folders.styles_file),
+        samplers=SAMPLERS,
+        schedules=SCHEDULES,
+        jobs=cast(Jobs, jobs),
+    )
+
+
 @pytest.fixture
 def make_app(folders: Folders, library: Library, jobs: FakeJobs) -> Callable[..., App]:
-    def make(**flags: Any) -> App:
-        return App(
-            folders=folders,
-            flags=Flags(**flags),
-            settings=SettingsStore(folders.config_file),
-            library=library,
-            styles=Styles(folders.styles_file),
-            samplers=SAMPLERS,
-            schedules=SCHEDULES,
-            jobs=cast(Jobs, jobs),
-        )
-
-    return make
+    return lambda **flags: app_over(folders, library, jobs, **flags)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from PIL import Image
 
 from modules.faults import UnknownJob
 from modules.folders import Folders
-from modules.jobs import Event, Job, Live
+from modules.jobs import DEVICE, Event, Job, Live
 from modules.jobs.records import new_id
 from modules.request import ResolvedRequest, Result
 from modules.saver import Saver
@@ -27,8 +27,12 @@ class FakeJobs:
     """at_once: what happens to a job as soon as it is submitted; None leaves it queued."""
 
     def __init__(self, folders: Folders) -> None:
-        self.jobs: dict[str, Job] = {}
         self.saver = Saver(folders)
+        self.begin()
+
+    def begin(self) -> None:
+        """As new: no jobs, and each is made as soon as it comes."""
+        self.jobs: dict[str, Job] = {}
         self.at_once: Callable[[Job], object] | None = self.make
         self.lives: dict[str, Live] = {}
         self.told: dict[str, list[Event]] = {}
@@ -45,6 +49,9 @@ class FakeJobs:
         owner: str = "local",
         key: str | None = None,
         priority: int = 0,
+        lane: str = DEVICE,
+        deadline_s: float | None = None,
+        held: bool = False,
     ) -> Job:
         for job in self.jobs.values():
             if key is not None and job.key == key:
@@ -65,6 +72,9 @@ class FakeJobs:
             finished_s=None,
             result=None,
             fault=None,
+            lane=lane,
+            deadline_s=deadline_s,
+            held=held,
         )
         self.jobs[job.id] = job
         if self.at_once is not None:
@@ -150,6 +160,9 @@ class FakeJobs:
         waiting = [job.id for job in self.list(states=("queued",))]
         job = self.get(id_or_key)
         return (waiting.index(job.id) + 1, len(waiting)) if job.id in waiting else None
+
+    def queued(self, lane: str = DEVICE, owner: str | None = None) -> int:
+        return len(self.list(states=("queued",), owner=owner, lane=lane))
 
     def worker(self) -> dict[str, Any]:
         return dict(self.status)

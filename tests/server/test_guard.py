@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from modules.faults import SetupFault
 from modules.flags import Flags
-from modules.server.access import GENERATED_USER, Access, is_loopback, parse_users, user_of
+from modules.server.access import GENERATED_USER, Access, is_loopback, parse_users
 from modules.server.guard import SECURITY_HEADERS
 from tests.server.conftest import LOCAL
+from tests.server.walking import Walker, basic
 
 SOCKET = LOCAL.replace("http", "ws") + "/ws"
-Walk = Iterator[tuple[str, str]]
 
 
 def page() -> Starlette:
@@ -40,18 +40,6 @@ def page() -> Starlette:
     return Starlette(routes=[WebSocketRoute("/ws", socket), Route("/{path:path}", anything, methods=methods)])
 
 
-def walk(api: FastAPI) -> Walk:
-    """(method, path) of every route, paths filled in; for a mount, some of what may be asked of it."""
-    for route in api.routes:
-        if isinstance(route, Mount):
-            yield from (("GET", "/"), ("GET", "/config"), ("GET", "/gradio_api/heartbeat/x"))
-            yield from (("POST", "/gradio_api/cancel"), ("POST", "/gradio_api/upload"))
-            continue
-        path = route.path.format(job_id="x", place=0, key="x")  # pyright: ignore[reportAttributeAccessIssue]
-        for method in route.methods:  # pyright: ignore[reportAttributeAccessIssue]
-            yield method, path
-
-
 @pytest.fixture
 def client_of(make_api: Callable[..., FastAPI]) -> Callable[..., TestClient]:
     def make(**flags: Any) -> TestClient:
@@ -62,109 +50,101 @@ def client_of(make_api: Callable[..., FastAPI]) -> Callable[..., TestClient]:
     return make
 
 
-def access_of(client: TestClient) -> Access:
-    return cast(FastAPI, client.app).state.access
+@pytest.fixture
+def walker(make_api: Callable[..., FastAPI]) -> Callable[..., Walker]:
+    """A server to walk through."""
 
+    def make(**flags: Any) -> Walker:
+        api = make_api(**flags)
+        api.mount("/", page())
+        return Walker(api)
 
-def basic(user: str, password: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
-
-
-def closed(client: TestClient, headers: dict[str, str] | None = None) -> set[str]:
-    """Paths that answer 401."""
-    found: set[str] = set()
-    for method, path in walk(cast(FastAPI, client.app)):
-        answer = client.request(method, path, headers=headers or {}, follow_redirects=False)
-        if answer.status_code == 401:
-            assert answer.headers["www-authenticate"] == "Basic"
-            if method != "HEAD":
-                assert answer.json() == {"error": "HTTPException", "detail": "Incorrect username or password", "body": "", "errors": ""}
-            found.add(path)
-    return found
-
-
-def every_path(client: TestClient) -> set[str]:
-    return {path for _, path in walk(cast(FastAPI, client.app))}
+    return make
 
 
 def is_api(path: str) -> bool:
-    return path.startswith(("/sdapi/", "/docs", "/redoc", "/openapi.json"))
+    return path.startswith(("/sdapi/", "/api/", "/mcp", "/docs", "/redoc", "/openapi.json"))
 
 
-def test_the_walk_meets_the_routes(client_of: Callable[..., TestClient]) -> None:
-    paths = every_path(client_of())
+def test_the_walk_meets_the_routes(walker: Callable[..., Walker]) -> None:
+    paths = walker().every_path
     assert {"/sdapi/v1/txt2img", "/internal/progress", "/docs", "/openapi.json", "/", "/gradio_api/cancel"} <= paths
     assert len(paths) > 25
 
 
-def test_without_credentials_a_local_server_is_open(client_of: Callable[..., TestClient]) -> None:
-    client = client_of()
-    assert closed(client) == set()
-    assert closed(client, {"Authorization": ""}) == set()
-    assert closed(client, {"Authorization": "Basic"}) == set()
+def test_without_credentials_a_local_server_is_open(walker: Callable[..., Walker]) -> None:
+    walk = walker()
+    assert walk.closed() == set()
+    assert walk.closed({"Authorization": ""}) == set()
+    assert walk.closed({"Authorization": "Basic"}) == set()
 
 
-def test_api_auth_closes_the_api_and_leaves_the_local_page_open(client_of: Callable[..., TestClient]) -> None:
-    client = client_of(api_auth="bot:a:b,other:x")
-    assert closed(client) == {path for path in every_path(client) if is_api(path)}
-    assert closed(client, basic("bot", "a:b")) == set()
-    assert closed(client, basic("other", "x")) == set()
+def test_api_auth_closes_the_api_and_leaves_the_local_page_open(walker: Callable[..., Walker]) -> None:
+    walk = walker(api_auth="bot:a:b,other:x")
+    assert walk.closed() == {path for path in walk.every_path if is_api(path)}
+    assert walk.closed(basic("bot", "a:b")) == set()
+    assert walk.closed(basic("other", "x")) == set()
 
 
-def test_gradio_auth_closes_everything_and_the_page_knows_its_users_only(client_of: Callable[..., TestClient]) -> None:
-    client = client_of(gradio_auth="me:secret", api_auth="bot:b")
-    assert closed(client) == every_path(client)
-    assert closed(client, basic("me", "secret")) == set()
-    of_the_page = {path for path in every_path(client) if not is_api(path) and not path.startswith("/internal/")}
-    assert closed(client, basic("bot", "b")) == of_the_page
+def test_gradio_auth_closes_everything_and_the_page_knows_its_users_only(walker: Callable[..., Walker]) -> None:
+    walk = walker(gradio_auth="me:secret", api_auth="bot:b")
+    assert walk.closed() == walk.every_path
+    assert walk.closed(basic("me", "secret")) == set()
+    of_the_page = {path for path in walk.every_path if not is_api(path) and not path.startswith("/internal/")}
+    assert walk.closed(basic("bot", "b")) == of_the_page
+
+
+def test_what_flags_add_is_closed_as_well(walker: Callable[..., Walker]) -> None:
+    walk = walker(gradio_auth="me:secret", mcp=True, api_server_stop=True)
+    assert {"/mcp", "/sdapi/v1/server-stop", "/sdapi/v1/server-kill", "/sdapi/v1/server-restart"} <= walk.every_path
+    assert walk.closed() == walk.every_path
+    assert walk.closed(basic("me", "secret")) == set()
 
 
 @pytest.mark.parametrize(
     "header",
     ["", "Basic", "Basic !!!", "Bearer a", *(f"Basic {base64.b64encode(t).decode()}" for t in (b"me", b"me:", b"me:x", b"\xff:x", b":"))],
 )
-def test_wrong_credentials_are_refused(client_of: Callable[..., TestClient], header: str) -> None:
-    client = client_of(gradio_auth="me:secret")
-    assert closed(client, {"Authorization": header}) == every_path(client)
+def test_wrong_credentials_are_refused(walker: Callable[..., Walker], header: str) -> None:
+    walk = walker(gradio_auth="me:secret")
+    assert walk.closed({"Authorization": header}) == walk.every_path
 
 
 @pytest.mark.parametrize(
     "flags", [{"listen": True}, {"share": True}, *({"server_name": name} for name in ("192.0.2.7", "some.name", "::"))], ids=str
 )
-def test_a_reachable_server_without_credentials_makes_a_password(client_of: Callable[..., TestClient], flags: dict[str, Any]) -> None:
-    client = client_of(**flags)
-    access = access_of(client)
+def test_a_reachable_server_without_credentials_makes_a_password(walker: Callable[..., Walker], flags: dict[str, Any]) -> None:
+    walk = walker(**flags)
+    access = walk.api.state.access
     assert access.generated
     assert len(access.generated) >= 16
-    assert closed(client) == every_path(client)
-    assert closed(client, basic(GENERATED_USER, access.generated)) == set()
-    assert access.generated not in client.get("/sdapi/v1/cmd-flags", headers=basic(GENERATED_USER, access.generated)).text
+    assert walk.closed() == walk.every_path
+    assert walk.closed(basic(GENERATED_USER, access.generated)) == set()
 
 
 def test_every_start_makes_another_password() -> None:
     assert Access.from_flags(Flags(listen=True)).generated != Access.from_flags(Flags(listen=True)).generated
 
 
-def test_a_reachable_server_with_api_users_only_asks_on_the_page_too(client_of: Callable[..., TestClient]) -> None:
-    client = client_of(listen=True, api_auth="bot:b")
-    assert closed(client) == every_path(client)
-    assert closed(client, basic("bot", "b")) == set()
+def test_a_reachable_server_with_api_users_only_asks_on_the_page_too(walker: Callable[..., Walker]) -> None:
+    walk = walker(listen=True, api_auth="bot:b")
+    assert walk.closed() == walk.every_path
+    assert walk.closed(basic("bot", "b")) == set()
 
 
-def test_no_password_is_made_where_none_is_wanted(client_of: Callable[..., TestClient]) -> None:
-    client = client_of(listen=True, insecure_no_auth=True)
-    assert closed(client) == set()
-    assert not access_of(client).protects_everything
+def test_no_password_is_made_where_none_is_wanted(walker: Callable[..., Walker]) -> None:
+    walk = walker(listen=True, insecure_no_auth=True)
+    assert walk.closed() == set()
+    assert not walk.api.state.access.protects_everything
 
 
 @pytest.mark.parametrize(
     "host",
     ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "192.0.2.7", "a b", "", "[::2]", "me@localhost", "localhost,a"],
 )
-def test_foreign_host_names_get_nothing(client_of: Callable[..., TestClient], host: str) -> None:
-    client = client_of()
-    for method, path in walk(cast(FastAPI, client.app)):
-        assert client.request(method, path, headers={"Host": host}).status_code == 403
+def test_foreign_host_names_get_nothing(walker: Callable[..., Walker], host: str) -> None:
+    walk = walker()
+    assert set(walk.statuses({"Host": host}).values()) == {403}
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:7860", "127.0.0.1", "127.0.0.2:80", "[::1]:7860", "localhost."])
@@ -203,10 +183,9 @@ def test_names_given_on_the_command_line_and_addresses_pass_where_they_are_reach
         "https://127.0.0.1:7860.evil.example",
     ],
 )
-def test_pages_of_others_change_nothing(client_of: Callable[..., TestClient], origin: str) -> None:
-    client = client_of()
-    for method, path in walk(cast(FastAPI, client.app)):
-        status = client.request(method, path, headers={"Origin": origin}).status_code
+def test_pages_of_others_change_nothing(walker: Callable[..., Walker], origin: str) -> None:
+    walk = walker()
+    for (method, _), status in walk.statuses({"Origin": origin}).items():
         assert (status == 403) == (method not in ("GET", "HEAD"))
 
 
@@ -291,12 +270,6 @@ def test_users_may_stand_in_a_file(tmp_path: Path) -> None:
     assert users == {"four": "4", "one": "1", "two": "2", "three": "3"}
     with pytest.raises(SetupFault, match="cannot be read"):
         Access.from_flags(Flags(gradio_auth_path=str(tmp_path / "missing")))
-
-
-def test_the_user_is_who_the_header_proves() -> None:
-    assert user_of(basic("Zoë", "pässword:1")["Authorization"], {"Zoë": "pässword:1"}) == "Zoë"
-    assert user_of(basic("me", "secret")["Authorization"].replace("Basic", "basic"), {"me": "secret", "you": "x"}) == "me"
-    assert user_of(basic("me", "x")["Authorization"], {"me": "secret", "you": "x"}) is None
 
 
 def test_what_counts_as_reachable() -> None:

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from starlette.testclient import TestClient
 from modules.app import App, build
 from modules.flags import Flags
 from modules.server import create
+from modules.weights.embeddings import read_file
 from tests.server.conftest import LOCAL
 
 pytestmark = pytest.mark.model
@@ -121,3 +123,35 @@ def test_memory_comes_from_the_worker(live: TestClient) -> None:
     found = live.get("/sdapi/v1/memory").json()
     assert found["ram"]["used"] > 100_000_000
     assert found["cuda"]
+
+
+def test_a_picture_is_made_and_said_in_words(live: TestClient) -> None:
+    (picture,) = post(live, steps=20, cfg_scale=5.0, seed=0)["images"]
+    answer = live.post("/sdapi/v1/interrogate", json={"image": picture, "model": "darkroom-starter-captioner"})
+    assert answer.status_code == 200, answer.text
+    assert "apple" in answer.json()["caption"]
+
+
+def test_the_model_is_put_away_and_taken_back_and_learns_a_word(live: TestClient, live_app: App) -> None:
+    before = post(live)["images"]
+    assert live.post("/sdapi/v1/unload-checkpoint").json() == {}
+    assert live_app.jobs.worker()["model"] is None
+    assert live.post("/sdapi/v1/reload-checkpoint").json() == {}
+    assert live_app.jobs.worker()["model"] == live.get("/sdapi/v1/options").json()["sd_model_checkpoint"]
+    live.post("/sdapi/v1/unload-checkpoint")
+    assert post(live)["images"] == before
+    create_it, words = "/sdapi/v1/create/embedding", {"num_vectors_per_token": 2, "init_text": "red apple"}
+    answer = live.post(create_it, json={"name": "like-an-apple", **words})
+    assert answer.status_code == 200, answer.text
+    path = Path(answer.json()["info"].partition(": ")[2])
+    assert path == live_app.folders.models / "embeddings" / "like-an-apple.safetensors"
+    assert {slot: count for slot, (_, count, _) in read_file(path).slots.items()} == {"emb_params": 2}
+    listed = live.get("/sdapi/v1/embeddings").json()["loaded"]["like-an-apple"]
+    assert (listed["step"], listed["vectors"], listed["sd_checkpoint_name"]) == (0, 2, live_app.library.default_checkpoint("").model_name)
+    said, meant = (post(live, prompt=text)["images"] for text in ("like-an-apple", "red apple"))
+    assert pixels(said) == pixels(meant)
+    assert live.post(create_it, json={"name": "like-an-apple", **words}).status_code == 422
+
+
+def pixels(images: list[str]) -> bytes:
+    return Image.open(io.BytesIO(base64.b64decode(images[0]))).convert("RGB").tobytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import threading
@@ -95,11 +96,28 @@ def only_job(jobs: FakeJobs) -> Job:
     return job
 
 
+def test_a_size_that_nobody_asked_for_is_the_models_own_when_that_is_smaller(
+    client: TestClient, jobs: FakeJobs, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = post(client, prompt="x")
+    assert any("its own 128x128" in text for text in json.loads(answer["info"])["warnings"])
+    assert (answer["parameters"]["width"], answer["parameters"]["height"]) == (128, 128)
+    for asked in ({"width": 512}, {"infotext": "x\nSteps: 3, Sampler: Euler, Seed: 1, Size: 512x512"}, {"width": 512, "height": 512}):
+        answer = post(client, **asked)
+        newest = max(jobs.jobs.values(), key=lambda job: job.number)
+        assert newest.request["width"] == newest.request["height"] == 512
+        assert not any("its own" in text for text in json.loads(answer["info"])["warnings"])
+    known = app.library.default_checkpoint("")
+    monkeypatch.setattr(app.library, "default_checkpoint", lambda chosen: dataclasses.replace(known, native_px=1024))
+    post(client)
+    assert max(jobs.jobs.values(), key=lambda job: job.number).request["width"] == 512
+
+
 def test_an_empty_body_takes_the_apis_defaults_not_the_pages(client: TestClient, jobs: FakeJobs) -> None:
     answer = post(client)
     asked = only_job(jobs).request
     assert (asked["steps"], asked["sampler_name"], asked["cfg_scale"]) == (50, "Euler", 7.0)
-    assert (asked["width"], asked["height"], asked["save_images"]) == (512, 512, False)
+    assert (asked["width"], asked["height"], asked["save_images"]) == (128, 128, False)  # the starter model's own
     parameters = answer["parameters"]
     assert parameters["steps"] == 50
     assert parameters["sampler_index"] == "Euler"
@@ -229,13 +247,78 @@ def test_the_same_task_id_is_the_same_job(client: TestClient, jobs: FakeJobs) ->
 
 
 def test_override_settings_hold_for_the_run_only_unless_they_are_to_stay(client: TestClient, app: App, jobs: FakeJobs) -> None:
-    quiet = {"tiling": False, "sd_hypernetwork": "None", "nothing_known": None, "sd_vae": None}
+    quiet = {"sd_hypernetwork": "None", "nothing_known": None, "sd_vae": None}
     post(client, override_settings={"jpeg_quality": 33, **quiet})
     assert only_job(jobs).resolved["settings"]["jpeg_quality"] == 33
     assert only_job(jobs).request["override_settings"] == {"jpeg_quality": 33}
     assert app.settings.current.jpeg_quality == 80
     post(client, override_settings={"jpeg_quality": 34}, override_settings_restore_afterwards=False)
     assert app.settings.current.jpeg_quality == 34
+
+
+PARAMETERS = (
+    "a pear\nNegative prompt: blur\nSteps: 9, Sampler: DDIM, Schedule type: Karras, CFG scale: 3.5, Seed: 77, Size: 192x128, Clip skip: 2"
+)
+
+
+def test_a_parameters_text_fills_what_the_body_leaves_open(client: TestClient, jobs: FakeJobs) -> None:
+    answer = post(client, infotext=PARAMETERS, steps=4, override_settings={"jpeg_quality": 33})
+    asked = only_job(jobs).request
+    assert [asked[name] for name in ("prompt", "negative_prompt", "steps", "seed", "width", "height")] == [
+        "a pear",
+        "blur",
+        4,
+        77,
+        192,
+        128,
+    ]
+    assert [asked[name] for name in ("sampler_name", "scheduler", "cfg_scale")] == ["DDIM", "Karras", 3.5]
+    assert asked["override_settings"]["CLIP_stop_at_last_layers"] == 2
+    assert asked["override_settings"]["jpeg_quality"] == 33
+    assert json.loads(answer["info"])["clip_skip"] == 2
+
+
+def test_variation_and_seed_resize_are_told(client: TestClient) -> None:
+    body = {"seed": 5, "subseed": "9", "subseed_strength": 0.25, "seed_resize_from_w": 256, "seed_resize_from_h": 128, "batch_size": 2}
+    info = json.loads(post(client, **body)["info"])
+    assert (info["subseed"], info["all_subseeds"], info["all_seeds"], info["subseed_strength"]) == (9, [9, 10], [5, 5], 0.25)
+    assert (info["seed_resize_from_w"], info["seed_resize_from_h"]) == (256, 128)
+    plain = json.loads(post(client, seed=5)["info"])
+    assert (plain["subseed_strength"], plain["seed_resize_from_w"], plain["denoising_strength"]) == (0, -1, None)
+
+
+def test_the_second_pass_is_asked_for_and_told(client: TestClient, jobs: FakeJobs) -> None:
+    body = {"width": 128, "height": 128, "enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent (bicubic)", "denoising_strength": 0.4}
+    info = json.loads(post(client, **body)["info"])
+    assert (info["width"], info["height"], info["denoising_strength"]) == (128, 128, 0.4)
+    assert info["extra_generation_params"]["Hires upscaler"] == "Latent (bicubic)"
+    hires = only_job(jobs).resolved["hires"]
+    assert (hires["width"], hires["height"]) == (192, 192)
+
+
+def test_a_size_of_the_first_pass_makes_width_and_height_the_target(client: TestClient, jobs: FakeJobs) -> None:
+    answer = post(client, width=384, height=192, firstphase_width=128, enable_hr=True, denoising_strength=0.5)
+    resolved = only_job(jobs).resolved
+    assert (resolved["width"], resolved["height"]) == (128, 64)
+    assert (resolved["hires"]["width"], resolved["hires"]["height"]) == (384, 192)
+    assert (answer["parameters"]["width"], answer["parameters"]["firstphase_width"]) == (128, 128)
+
+
+def test_fields_that_are_settings_count_for_the_run(client: TestClient, app: App, jobs: FakeJobs) -> None:
+    info = json.loads(post(client, tiling=True, restore_faces=True, override_settings_restore_afterwards=False)["info"])
+    assert only_job(jobs).resolved["settings"]["tiling"] is True
+    assert (info["restore_faces"], info["face_restoration_model"]) == (True, "CodeFormer")
+    assert not app.settings.current.tiling  # a field, not one of the overrides that are to stay
+
+
+def test_networks_are_left_out_on_request(client: TestClient, jobs: FakeJobs) -> None:
+    post(client, prompt="a pear <lora:nothing:1>", disable_extra_networks=True)
+    assert only_job(jobs).request["prompt"].strip() == "a pear"
+
+
+def test_pictures_of_img2img_mean_nothing_here(client: TestClient, jobs: FakeJobs) -> None:
+    post(client, init_images=["!"], mask="!", mask_blur=300, denoising_strength=0.3)
+    assert only_job(jobs).request["init_images"] == []
 
 
 def test_the_client_waits_until_the_job_is_done_and_others_are_served_meanwhile(client: TestClient, jobs: FakeJobs) -> None:

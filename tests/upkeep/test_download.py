@@ -186,3 +186,36 @@ def test_a_download_through_the_queue_and_the_worker_for_files(site: Site, own: 
         assert "no work of the kind 'paint'" in strange.fault["message"]
     finally:
         jobs.stop()
+
+
+CAPTIONER = {
+    "config.json": b"{}",
+    "tokenizer.json": b"{}",
+    "vocab.txt": b"a",
+    "modeling_own.py": b"evil",
+    "model.safetensors": GOOD,
+    "pytorch_model.bin": b"pickle",
+    "onnx/model.onnx": b"other",
+}
+
+
+def test_a_captioner_comes_as_a_folder_without_pickles_and_code(site: Site, own: Folders, report: Report):
+    site.put_repository("org/captioner", CAPTIONER)
+    path = fetched(site, own, report, source="org/captioner", kind="BLIP")
+    assert path == own.models / "BLIP" / "captioner"
+    assert sorted(p.name for p in path.rglob("*")) == ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"]
+
+
+@pytest.mark.parametrize(("weights", "told"), [({"pytorch_model.bin": b"pickle"}, "pickles only"), ({}, "holds no model.safetensors")])
+def test_a_captioner_without_safetensors_is_refused(site: Site, own: Folders, report: Report, weights: dict[str, bytes], told: str):
+    site.put_repository("org/captioner", {"config.json": b"{}", **weights})
+    with pytest.raises(RequestFault, match=told):
+        fetched(site, own, report, source="org/captioner", kind="BLIP")
+    assert not (own.models / "BLIP").exists() or list((own.models / "BLIP").iterdir()) == []
+
+
+def test_a_captioner_with_broken_weights_is_taken_away(site: Site, own: Folders, report: Report):
+    site.put_repository("org/captioner", {**CAPTIONER, "model.safetensors": b"<html>no</html>"})
+    with pytest.raises(ModelFault, match="web page"):
+        fetched(site, own, report, source="org/captioner", kind="BLIP")
+    assert list((own.models / "BLIP").iterdir()) == []

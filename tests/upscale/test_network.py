@@ -158,6 +158,22 @@ def test_progress_and_stop() -> None:
     assert len(descriptor.shapes) == 1
 
 
+def test_a_network_ends_between_two_layers(tmp_path: Path) -> None:
+    """Not only between tiles: here there is but one."""
+    network = load(tiny(tmp_path / "tiny.safetensors"))
+    asked: list[int] = []
+
+    def stopped() -> bool:
+        asked.append(1)
+        return len(asked) > 3
+
+    with pytest.raises(Cancelled):
+        run(network, picture((64, 64)), Tiles(size_px=0), Watch(stopped=stopped))
+    assert len(asked) == 4
+    made, _ = run(network, picture((64, 64)), Tiles(size_px=0))
+    assert made.size == (128, 128), "nothing of it stays"
+
+
 def test_the_shelf_keeps_two_and_sees_changed_files(tmp_path: Path) -> None:
     paths = [tiny(tmp_path / f"{n}.safetensors", seed=n) for n in range(3)]
     shelf = Shelf()

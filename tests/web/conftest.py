@@ -32,7 +32,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         yield client
 
 
-def wait_for_page(client: TestClient, timeout_s: float = 60) -> None:
+def wait_for_page(client: TestClient, timeout_s: float = 240) -> None:
     """Until the waiting page has made way."""
     end = time.monotonic() + timeout_s
     while "x-darkroom-page" in client.get("/").headers:

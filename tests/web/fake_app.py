@@ -22,10 +22,15 @@ from PIL import Image, ImageDraw, PngImagePlugin
 
 from modules.faults import Fault, RequestFault, UnknownJob, UnknownName
 from modules.folders import Folders
+from modules.inputs import Inputs
+from modules.library.pictures import Pictures
 from modules.prompts.styles import Style, Styles
 from modules.request import Checkpoint, GenerationRequest, Picture, Result
 from modules.samplers import SAMPLERS, SCHEDULES, resolve_names
+from modules.server import control_page, errors, form, inputs, keep, localization, pictures, prompt_words
+from modules.server.generate import Closing
 from modules.settings import SettingsStore
+from modules.users import Allowance
 
 
 def _checkpoint(name: str, digest: str, native_px: int) -> Checkpoint:
@@ -34,15 +39,25 @@ def _checkpoint(name: str, digest: str, native_px: int) -> Checkpoint:
     )
 
 
+def _control(name: str, architecture: str, digest: str | None = None) -> Any:
+    extra = {"control": "union"} if "union" in name else {}
+    return SimpleNamespace(name=name, title=f"{name}.safetensors", kind="controlnet", architecture=architecture, sha256=digest, extra=extra)
+
+
 STARTER = _checkpoint("darkroom-starter", "0a1b2c3d4e", 128)
 LARGE = _checkpoint("large", "5f6e7d8c9b", 1024)
 
 
 class FakeLibrary:
-    """Two checkpoints of different native size."""
+    """Two checkpoints of different native size; ControlNets of two families."""
 
     def __init__(self) -> None:
         self.known = [STARTER, LARGE]
+        self.controls = [
+            _control("control_canny", "sd1", "aa11bb22cc"),
+            _control("control_depth_xl", "sdxl"),
+            _control("union_sd15", "sd1"),
+        ]
         self.reasons: dict[str, str] = {}
 
     def checkpoints(self) -> list[Checkpoint]:
@@ -51,10 +66,13 @@ class FakeLibrary:
     def rows(self, kind: str = "", search: str = "", offset: int = 0, limit: int = -1) -> list[Any]:
         return []
 
+    def sure_rows(self, kind: str) -> list[Any]:
+        return list(self.controls) if kind == "controlnet" else []
+
     def refused(self) -> dict[str, str]:
         return dict(self.reasons)
 
-    def refresh(self) -> None:
+    def refresh(self, kind: str = "") -> None:
         return None
 
     def find_checkpoint(self, text: str) -> Checkpoint:
@@ -203,11 +221,18 @@ def fake_app(data: Path, **jobs: Any) -> Any:
         library.default_checkpoint(request.override_settings.get("sd_model_checkpoint", ""))
         return fake_jobs.submit(request, owner, key)
 
+    def forecast(request: GenerationRequest, *, owner: str = "local") -> SimpleNamespace:
+        seconds = request.steps * fake_jobs.step_s
+        return SimpleNamespace(pictures=request.batch_size * request.n_iter, seconds=seconds, sure=True, loads=0, memory_bytes=0)
+
     styles = Styles(folders.styles_file)
     styles.save(Style("Night", "{prompt} at night", "daylight"))
+    settings = SettingsStore(folders.config_file)
     return SimpleNamespace(
-        folders=folders, flags=SimpleNamespace(theme=None, subpath=None), settings=SettingsStore(folders.config_file), library=library,
-        styles=styles, samplers=SAMPLERS, schedules=SCHEDULES, jobs=fake_jobs, submit=submit,
+        folders=folders, flags=SimpleNamespace(theme=None, subpath=None), settings=settings, library=library,
+        pictures=Pictures(folders, settings), inputs=Inputs(folders),
+        styles=styles, samplers=SAMPLERS, schedules=SCHEDULES, jobs=fake_jobs, submit=submit, forecast=forecast, allowance=Allowance(),
+        scripts=None,
     )  # fmt: skip
 
 
@@ -215,6 +240,17 @@ def fake_server(app: Any) -> FastAPI:
     """The /internal routes of the page, over the fake queue."""
     api = FastAPI()
     jobs: FakeJobs = app.jobs
+    errors.install(api)
+    for router in (
+        pictures.routes(app),
+        inputs.routes(app),
+        keep.routes(app),
+        form.routes(app),
+        prompt_words.routes(app),
+        control_page.routes(app, Closing()),
+        localization.routes(app),
+    ):
+        api.router.routes.extend(router.routes)
 
     @api.exception_handler(UnknownJob)
     def unknown(_request: Any, fault: UnknownJob) -> JSONResponse:

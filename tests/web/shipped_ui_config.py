@@ -13,33 +13,36 @@ import sys
 from typing import Any
 
 from modules.folders import PROGRAM
-from modules.knobs import KnobField, knobs_of
-from modules.request import GenerationRequest
 from modules.samplers import SAMPLERS, SCHEDULES
-from modules.web.form import FIELDS
+from modules.web.form import start_of
+from modules.web.form_fields import IMG2IMG, TXT2IMG, Form
 from modules.web.ui_config import FILE
 
 FIRST = {"sampler_name": SAMPLERS.names()[0], "scheduler": SCHEDULES.names()[0]}
 EXACT_IN_A_BROWSER = 2**53
+SIZES = ("width", "height")
+HIDDEN = ("begin", "style_image", "control_units")  # written by the page's script
 
 
-def rows(tab: str, field: KnobField) -> dict[str, Any]:
+def rows(form: Form, name: str) -> dict[str, Any]:
     """The keys of one control."""
-    key = f"{tab}/{field.knob.label}"
+    field = form.fields[name]
+    key = f"{form.tab}/{field.knob.label}"
     found: dict[str, Any] = {f"{key}/visible": True}
-    value = FIRST.get(field.name, field.default)
-    if value is not None:
-        found[f"{key}/value"] = value
+    value = FIRST.get(name, form.starts.get(name, field.default))
+    if value is not None or field.kind is bool:
+        found[f"{key}/value"] = start_of(form, name) if field.kind is bool else value
     low, high = field.knob.range
-    if low is not None and high is not None and high < EXACT_IN_A_BROWSER:
+    if low is not None and high is not None and high < EXACT_IN_A_BROWSER and (value is not None or name in SIZES):
         found |= {f"{key}/minimum": low, f"{key}/maximum": high, f"{key}/step": field.knob.step}
     return found
 
 
 def text() -> str:
     """The file's content."""
-    knobs = knobs_of(GenerationRequest)
-    values = {key: value for name in FIELDS for key, value in rows("txt2img", knobs[name]).items()}
+    values = {
+        key: value for form in (TXT2IMG, IMG2IMG) for name in form.fields if name not in HIDDEN for key, value in rows(form, name).items()
+    }
     return json.dumps(values, indent=4, ensure_ascii=False) + "\n"
 
 

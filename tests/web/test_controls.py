@@ -82,3 +82,14 @@ def test_fixed_choices_of_a_knob():
     with gr.Blocks():
         made: Any = Controls("t", UiConfig(), {}).make(field)
     assert [value for _, value in made.choices] == ["png", "jpg"]
+
+
+def test_a_number_that_may_be_left_out_begins_empty():
+    eta = make("eta", placeholder="default")
+    assert (type(eta), eta.value, eta.placeholder) == (gr.Textbox, "", "default")
+    assert type(make("width", value=128)) is gr.Slider
+
+
+def test_choices_side_by_side():
+    schedule = make("cfg_schedule", radio=True)
+    assert (type(schedule), schedule.value) == (gr.Radio, "Constant")

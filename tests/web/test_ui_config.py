@@ -10,6 +10,8 @@ import pytest
 from modules.folders import PROGRAM
 from modules.knobs import knobs_of
 from modules.request import GenerationRequest
+from modules.web.form import start_of
+from modules.web.form_fields import IMG2IMG, TXT2IMG
 from modules.web.ui_config import UiConfig
 from tests.web import shipped_ui_config
 
@@ -79,11 +81,13 @@ def test_the_shipped_file_is_up_to_date_and_changes_nothing():
     shipped = (PROGRAM / "ui-config.json").read_text(encoding="utf-8")
     assert shipped == shipped_ui_config.text(), "write it anew: python -m tests.web.shipped_ui_config --write"
     config = UiConfig.load([PROGRAM / "ui-config.json"])
-    for field in KNOBS.values():
-        changed = config.of("txt2img", field)
-        low, high = field.knob.range
-        expected = {"visible": True, "value": field.default, "minimum": low, "maximum": high, "step": field.knob.step}
-        for name, value in changed.items():
-            if field.name not in shipped_ui_config.FIRST:
-                assert value == expected[name], (field.name, name)
+    for form in (TXT2IMG, IMG2IMG):
+        for field in form.fields.values():
+            changed = config.of(form.tab, field)
+            low, high = field.knob.range
+            start = start_of(form, field.name)
+            expected = {"visible": True, "value": start, "minimum": low, "maximum": high, "step": field.knob.step}
+            for name, value in changed.items():
+                if field.name not in shipped_ui_config.FIRST:
+                    assert str(value) == str(expected[name]), (form.tab, field.name, name)
     assert config.notices == []

@@ -21,7 +21,7 @@ def test_writes_the_keys_in_a1111s_order() -> None:
     assert write(resolved(negative_prompt="blurry, text"), 0) == (
         "a red apple, 3d\nNegative prompt: blurry, text\n"
         "Steps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7.0, Seed: 1000, Size: 64x48, "
-        f"Model hash: 0a1b2c3d4e, Model: exampleMix_v1, Version: {VERSION}"
+        f"Model hash: 0a1b2c3d4e, Model: exampleMix_v1, RNG: CPU, Version: {VERSION}"
     )
 
 
@@ -45,7 +45,7 @@ def test_the_model_can_be_left_out() -> None:
 
 def test_extra_keys_stand_before_the_version_and_none_drops_one() -> None:
     text = write(resolved(), 0, extra={"Clip skip": 2, "Tiling": None, "Hires prompt": "a, b", "Refiner": "Refiner"})
-    assert text.endswith(f'Model: exampleMix_v1, Clip skip: 2, Hires prompt: "a, b", Refiner, Version: {VERSION}')
+    assert text.endswith(f'Model: exampleMix_v1, RNG: CPU, Clip skip: 2, Hires prompt: "a, b", Refiner, Version: {VERSION}')
 
 
 @pytest.mark.parametrize(

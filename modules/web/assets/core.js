@@ -27,6 +27,7 @@
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
     };
     const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(20000) });
+    if (answer.status === 401) darkroom.signedOut();
     if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
     return answer.json();
   };
@@ -43,6 +44,23 @@
 
   darkroom.press = (id) => darkroom.byId(id)?.click();
 
+  // The content of a tab is made when it is opened for the first time, which takes seconds on a busy machine.
+  const PATIENCE_MS = 60000;
+  const LOOK_MS = 50;
+  darkroom.present = async (selector) => {
+    for (let waited = 0; waited <= PATIENCE_MS; waited += LOOK_MS) {
+      const found = document.querySelector(selector);
+      if (found) return found;
+      await new Promise((done) => { setTimeout(done, LOOK_MS); });
+    }
+    throw new Error("This part of the page did not open. Reload the page and try again.");
+  };
+  // At once where it is there already.
+  darkroom.later = (action, selector) => {
+    if (document.querySelector(selector)) action();
+    else darkroom.present(selector).then(action, () => null);
+  };
+
   darkroom.seconds = (s) => {
     const whole = Math.max(1, Math.round(s));
     if (whole < 60) return `${whole} s`;
@@ -56,9 +74,32 @@
     if (found && actions[found.dataset.do]) actions[found.dataset.do](found, event);
   });
 
+  // ---- Keys: one table, from which they act and are listed -----------------------------------------------------------
+  // rows: [keys, words, action]; keys: "Ctrl+Enter", several with a blank between. when(event): what must be true; the action gets it,
+  // then the event, and answers false when it had nothing to do. Ctrl stands for the Mac's Command as well.
+  const keymap = [];
+  darkroom.keymap = keymap;
+  darkroom.keys = (group, when, rows) => { for (const [keys, words, action] of rows) keymap.push({ group, when, keys: keys.split(" "), words, action }); };
+  const pressedKey = (event) => {
+    const name = event.key === " " ? "Space" : event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const shifted = event.shiftKey && (name.length > 1 || name !== event.key || /[a-z]/.test(name)) ? "Shift+" : "";
+    return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.altKey ? "Alt+" : ""}${shifted}${name}`;
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || !event.key) return;
+    const pressed = pressedKey(event);
+    for (const { when, keys, action } of keymap) {
+      const found = keys.includes(pressed) && when(event);
+      if (!found || action(found, event) === false) continue;
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
+  }, true);
+
   // A message of the script itself, in the same box as those of the server. Text only.
   darkroom.tell = (title, text) => {
-    const place = darkroom.byId("txt2img_message");
+    const place = darkroom.byId(`${darkroom.currentTab?.()}_message`) ?? darkroom.byId(`${darkroom.tab?.() ?? "txt2img"}_message`);
     if (!place) return;
     place.querySelector(".dr-own")?.remove();
     const box = document.createElement("div");

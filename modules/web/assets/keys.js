@@ -1,28 +1,24 @@
 "use strict";
-// Keys: Ctrl+Enter makes the picture, Esc interrupts, Alt+Enter skips. Gradio must not see them as well.
+// Keys of the two forms. Gradio must not see them as well.
 (() => {
   const darkroom = window.darkroom;
-  const isForm = () => darkroom.currentTab() === "txt2img";
+  const onForm = (event) => darkroom.generateTabs.includes(darkroom.currentTab()) && !event.repeat && !document.querySelector("dialog[open]");
+  const generate = () => darkroom.press(`${darkroom.currentTab()}_generate`);
 
-  document.addEventListener("keydown", (event) => {
-    if (!isForm() || event.isComposing || event.repeat) return;
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      event.stopPropagation();
+  darkroom.keys("txt2img and img2img", onForm, [
+    ["Ctrl+Enter", "Generate", () => {
       // A number that is still being typed reaches the form when its box is left.
       const box = document.activeElement;
       if (box?.matches("input")) {
         box.blur();
-        setTimeout(() => { box.focus(); darkroom.press("txt2img_generate"); }, 60);
-      } else {
-        darkroom.press("txt2img_generate");
-      }
-    } else if (event.key === "Enter" && event.altKey) {
-      event.preventDefault();
-      event.stopPropagation();
-      darkroom.skip();
-    } else if (event.key === "Escape" && !darkroom.lightboxOpen() && !document.querySelector("ul[role=listbox]") && document.body.dataset.busy) {
+        setTimeout(() => { box.focus(); generate(); }, 60);
+      } else generate();
+    }],
+    ["Alt+Enter", "Skip the picture that is being made", () => darkroom.skip()],
+    ["Escape", "Interrupt", () => {
+      if (darkroom.lightboxOpen() || document.querySelector("ul[role=listbox]") || !document.body.dataset.busy) return false;
       darkroom.interrupt();
-    }
-  }, true);
+      return false; // what else is open closes with the same key
+    }],
+  ]);
 })();

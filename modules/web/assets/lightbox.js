@@ -9,6 +9,7 @@
 
   const box = () => darkroom.byId("lightboxModal");
   const image = () => box().querySelector("img");
+  darkroom.lightbox = { box, image, files: () => files, at: () => at, zoom: () => zoom, painted: () => null }; // for compare.js
   darkroom.lightboxOpen = () => Boolean(box() && !box().hidden);
 
   const paint = () => {
@@ -21,10 +22,11 @@
     shown.style.width = zoom ? `${shown.naturalWidth * zoom}px` : "";
     shown.style.height = zoom ? `${shown.naturalHeight * zoom}px` : "";
     box().querySelector("[data-do=lightbox-zoom]").textContent = zoom ? `${Math.round(zoom * 100)} %` : "Zoom";
+    darkroom.lightbox.painted();
   };
 
-  const open = (index) => {
-    files = darkroom.galleryFiles();
+  const open = (index, list = darkroom.galleryFiles()) => {
+    files = list;
     if (!files.length) return;
     at = Math.min(index, files.length - 1);
     zoom = 0;
@@ -52,26 +54,24 @@
     paint();
   };
 
+  darkroom.showPictures = (list, index) => open(index, list);
   darkroom.on("open-lightbox", () => open(darkroom.selectedIndex()));
   darkroom.on("lightbox-close", close);
   darkroom.on("lightbox-prev", () => go(-1));
   darkroom.on("lightbox-next", () => go(1));
   darkroom.on("lightbox-zoom", nextZoom);
 
-  const keys = { Escape: close, ArrowLeft: () => go(-1), ArrowRight: () => go(1), z: nextZoom, "+": nextZoom, 0: () => { zoom = 0; paint(); } };
-  document.addEventListener("keydown", (event) => {
-    if (!darkroom.lightboxOpen()) return;
-    if (event.key === "Tab") return keepFocus(event);
-    const action = keys[event.key];
-    if (!action || event.ctrlKey || event.altKey || event.metaKey) return;
-    event.preventDefault();
-    event.stopPropagation();
-    action();
-  }, true);
+  darkroom.keys("Full view", darkroom.lightboxOpen, [
+    ["Escape", "Close", close],
+    ["ArrowLeft", "Picture before", () => go(-1)],
+    ["ArrowRight", "Next picture", () => go(1)],
+    ["z +", "Larger, then back to the whole", nextZoom],
+    ["0", "The whole picture", () => { zoom = 0; paint(); }],
+    ["Tab Shift+Tab", "Next button", (_, event) => keepFocus(event)],
+  ]);
   const keepFocus = (event) => {
     const buttons = [...box().querySelectorAll("button:not([hidden])")];
     const from = buttons.indexOf(document.activeElement);
-    event.preventDefault();
     buttons[(from + (event.shiftKey ? -1 : 1) + buttons.length) % buttons.length].focus();
   };
 
@@ -79,10 +79,10 @@
   document.addEventListener("click", (event) => {
     if (darkroom.lightboxOpen()) {
       if (event.target.matches("#lightboxModal, #lightboxModal .dr-stage")) close();
-      else if (event.target.matches("#lightboxModal img")) nextZoom();
+      else if (event.target.matches("#lightboxModal img") && !darkroom.lightbox.dragged?.()) nextZoom();
       return;
     }
-    if (!event.target.closest?.("#txt2img_gallery .media-button")) return;
+    if (!event.target.closest?.("#txt2img_gallery .media-button, #img2img_gallery .media-button")) return;
     event.preventDefault();
     event.stopPropagation();
     open(darkroom.selectedIndex());

@@ -195,10 +195,11 @@
   };
 
   // The prompt: a card puts its words in, and takes them out when they are there already. The negative one when it was typed in last.
-  let last = "txt2img_prompt";
+  const prompts = () => [`${darkroom.tab()}_prompt`, `${darkroom.tab()}_neg_prompt`];
+  let negativeLast = false;
   document.addEventListener("focusin", (event) => {
-    const box = event.target.closest?.("#txt2img_prompt, #txt2img_neg_prompt");
-    if (box) last = box.id;
+    const box = event.target.closest?.("[id$=img_prompt], [id$=img_neg_prompt]");
+    if (box) negativeLast = box.id.endsWith("_neg_prompt");
   });
   const box = (id) => darkroom.byId(id)?.querySelector("textarea");
   const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
@@ -207,22 +208,22 @@
     const name = row.insert.match(/^<lora:(.*):[^:]*>$/)?.[1];
     return name ? new RegExp(`[ ,]*<lora:${escaped(name)}(:[^>]*)?>`) : new RegExp(`(^|[ ,]+)${escaped(row.insert)}(?![\\w-])`);
   };
-  darkroom.isInPrompt = (row) => Boolean(row.insert) && ["txt2img_prompt", "txt2img_neg_prompt"].some((id) => pattern(row).test(box(id)?.value ?? ""));
+  darkroom.isInPrompt = (row) => Boolean(row.insert) && prompts().some((id) => pattern(row).test(box(id)?.value ?? ""));
   const insert = (row) => {
-    for (const id of ["txt2img_prompt", "txt2img_neg_prompt"]) {
+    for (const id of prompts()) {
       const text = box(id)?.value ?? "";
       if (!pattern(row).test(text)) continue;
       const without = text.replace(pattern(row), "");
       darkroom.write(id, (row.activation ? without.replace(new RegExp(`,?\\s*${escaped(row.activation)}`), "") : without).replace(/^[ ,]+/, ""));
       return false;
     }
-    const id = row.kind === "lora" ? "txt2img_prompt" : last;
+    const id = prompts()[row.kind === "lora" || !negativeLast ? 0 : 1];
     const more = row.activation && row.kind === "lora" ? `, ${row.activation}` : "";
     const text = (box(id)?.value ?? "").replace(/[\s,]+$/, "");
     darkroom.write(id, `${text}${text ? (row.kind === "lora" ? " " : ", ") : ""}${row.insert}${more}`);
     if (row.negative) {
-      const negative = box("txt2img_neg_prompt").value;
-      if (!negative.includes(row.negative)) darkroom.write("txt2img_neg_prompt", negative ? `${negative}, ${row.negative}` : row.negative);
+      const negative = box(prompts()[1]).value;
+      if (!negative.includes(row.negative)) darkroom.write(prompts()[1], negative ? `${negative}, ${row.negative}` : row.negative);
     }
     return true;
   };

@@ -41,8 +41,19 @@
     for (const id of rows.keys()) if (!jobs.some((job) => job.id === id)) rows.delete(id);
   };
 
+  // How many wait, beside the name of the Queue tab, whichever tab is open.
+  const badge = () => {
+    const waiting = queue.waiting ?? live().filter((job) => job.state === "queued").length;
+    const tab = darkroom.byId("tab_queue-button");
+    if (!tab || tab.dataset.waiting === String(waiting)) return;
+    tab.dataset.waiting = waiting;
+    if (waiting) tab.setAttribute("aria-label", `Queue, ${waiting} waiting`);
+    else tab.removeAttribute("aria-label");
+  };
+
   const paint = () => {
     darkroom.queueSeen?.(queue);
+    badge();
     const panel = darkroom.byId("dr_queue");
     if (!panel) return;
     const jobs = live();

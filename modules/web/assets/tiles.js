@@ -64,7 +64,7 @@
   let typing = 0;
   document.addEventListener("input", (event) => {
     if (!drawer()?.contains(event.target)) {
-      if (event.target.closest?.("#txt2img_prompt, #txt2img_neg_prompt")) pressed();
+      if (event.target.closest?.("[id$=img_prompt], [id$=img_neg_prompt]")) pressed();
       return;
     }
     clearTimeout(typing);

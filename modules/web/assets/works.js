@@ -3,7 +3,7 @@
 (() => {
   const darkroom = window.darkroom;
   const { make, action } = darkroom;
-  const PICTURES = "txt2img";
+  const PICTURES = new Set(["txt2img", "img2img", "extras"]);
   const LOOK_MS = 700;
 
   let mine = darkroom.store.get("works", []); // ids of jobs whose end this browser has not put away
@@ -38,7 +38,7 @@
     if (!darkroom.byId("dr_works")) return;
     try {
       const { jobs } = await darkroom.ask("internal/jobs?limit=50");
-      const works = jobs.filter((job) => job.kind !== PICTURES);
+      const works = jobs.filter((job) => !PICTURES.has(job.kind));
       const live = works.filter((job) => job.state === "running" || job.state === "queued");
       for (const job of live) seen.set(job.id, job);
       for (const job of live) if (!mine.includes(job.id)) mine.push(job.id);
@@ -53,7 +53,7 @@
   };
   darkroom.lookAtWorks = look;
   darkroom.queueSeen = (queue) => {
-    if (queue.jobs.some((job) => job.kind !== PICTURES && (job.state === "running" || job.state === "queued"))) look();
+    if (queue.jobs.some((job) => !PICTURES.has(job.kind) && (job.state === "running" || job.state === "queued"))) look();
   };
 
   const finish = async (id) => {
@@ -128,10 +128,6 @@
   darkroom.modelsChanged = () => {
     darkroom.press("models_fresh");
     darkroom.lookAtTiles?.();
-  };
-  darkroom.later = (action_, selector, tries = 60) => {
-    if (document.querySelector(selector)) action_();
-    else if (tries) setTimeout(() => darkroom.later(action_, selector, tries - 1), 50);
   };
   // A dropdown of Gradio's takes what is typed into it and left with Enter.
   darkroom.choose = (id, text) => {

@@ -16,7 +16,7 @@ from gradio.components import Component
 
 from modules.app import App
 from modules.knobs import knobs_of
-from modules.library.rows import PLACES
+from modules.upkeep.places import FOLDERS
 from modules.upkeep.work import KINDS
 from modules.web.controls import Controls
 from modules.web.events import QUIET, THEN, fault_data, js, owner_of
@@ -134,5 +134,5 @@ CHOICES: Mapping[str, Any] = {
     "checkpoints": lambda app: ["", *_checkpoints(app)],
     "vaes": lambda app: ["", *(row.title for row in app.library.rows("vae"))],
     "pickles": lambda app: ["", *_pickles(app)],
-    "model_kinds": lambda app: ["", *PLACES],
+    "model_kinds": lambda app: ["", *FOLDERS],
 }

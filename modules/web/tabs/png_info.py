@@ -13,7 +13,6 @@ import gradio as gr
 from modules.faults import RequestFault
 from modules.pixels.metadata import read_parameters
 from modules.web.events import QUIET, THEN, fault_data, js
-from modules.web.form import NAMES
 from modules.web.messages import fault_box, file_text, notice_box
 from modules.web.tabs.txt2img import Txt2Img
 
@@ -39,18 +38,18 @@ class PngInfo:
             with gr.Column(elem_id="pnginfo_right", min_width=280):
                 shown = gr.HTML(EMPTY, apply_default_css=False, elem_id="pnginfo_info")
         image.change(_describe, image, shown, **QUIET)
-        targets = [*self._txt2img.form.values(), self._txt2img.message, shown]
+        targets = [*self._txt2img.filled, self._txt2img.message, shown]
         sent = send.click(self._send, image, targets, **QUIET)
         sent.success(None, None, None, js=js("showTab", "txt2img"), **THEN)
 
-    def _send(self, upload: dict[str, Any] | None) -> list[Any]:
+    def _send(self, request: gr.Request, upload: dict[str, Any] | None) -> list[Any]:
         try:
             text = read_parameters(Path(upload["path"]))[0] if upload else ""
         except RequestFault as fault:
-            return [*(gr.skip() for _ in NAMES), fault_box(fault.data()), gr.skip()]
+            return [*(gr.skip() for _ in self._txt2img.filled), fault_box(fault.data()), gr.skip()]
         if not text:
-            return [*(gr.skip() for _ in NAMES), notice_box([NOTHING]), gr.skip()]
-        return [*self._txt2img.fill(text), gr.skip()]
+            return [*(gr.skip() for _ in self._txt2img.filled), notice_box([NOTHING]), gr.skip()]
+        return [*self._txt2img.fill(request, text), gr.skip()]
 
 
 def _describe(upload: dict[str, Any] | None) -> str:

@@ -102,23 +102,31 @@ def open_component(path: Path, layout: str, name: str, published: Path | None = 
     base = _json(published / name / "config.json") if published else {}
     if path.is_dir():
         folder = path / name if (path / name).is_dir() else path
-        return _assembled(name, part, [(source, "", "") for source in headers_of(folder)], _json(folder / "config.json"), whole=True)
+        return assembled(name, part, [(source, "", "") for source in headers_of(folder)], _json(folder / "config.json"), whole=True)
     source = header_of(path)
     home = find(source, part)
     if home is None:
         raise ModelFault(f"{path.name} holds no {name.replace('_', ' ')} that this version knows.")
-    return _assembled(name, part, [(source, *home)], base)
+    return assembled(name, part, [(source, *home)], base)
 
 
 def component_of(source: Header, layout: str, name: str, base: Mapping[str, Any] | None = None) -> Component | None:
     """As `open_component`, from a header that is at hand; None when the component is not in it."""
     part = LAYOUTS[layout].parts[name]
     home = find(source, part)
-    return _assembled(name, part, [(source, *home)], base or {}) if home else None
+    return assembled(name, part, [(source, *home)], base or {}) if home else None
 
 
-def _assembled(name: str, part: Part, sources: list[tuple[Header, str, str]], base: Mapping[str, Any], *, whole: bool = False) -> Component:
-    """whole: `base` is the component's own config and is taken as it is."""
+def config_beside(path: Path) -> dict[str, Any]:
+    """What config.json in the folder of a weight file says; empty when there is none. Raises ModelFault when it cannot be read."""
+    return _json(path.parent / "config.json")
+
+
+def assembled(name: str, part: Part, sources: list[tuple[Header, str, str]], base: Mapping[str, Any], *, whole: bool = False) -> Component:
+    """A component from its headers, each with the naming and prefix that `find` gave. whole: `base` is its own config, taken as it is.
+
+    Raises ModelFault when it is not whole or of an unknown build.
+    """
     tensors: dict[str, TensorInfo] = {}
     places: dict[str, Place] = {}
     raw: dict[str, tuple[Header, str]] = {}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _STEMS = ("diffusion_pytorch_model", "model")
+INDEX = ".safetensors.index.json"  # how the name ends of a file that says which piece has which tensor
 
 
 class Tensors:
@@ -40,8 +41,7 @@ class Tensors:
         if source.format == "gguf":
             if source.path not in self._open:
                 self._open[source.path] = gguf.index(source.path)
-            whole = gguf.tensor(source.path, self._open[source.path].rows[name])
-            return whole[rows[0] : rows[1]] if rows else whole
+            return gguf.tensor(source.path, self._open[source.path].rows[name], rows)
         if source.path not in self._open:
             from safetensors import safe_open
 
@@ -63,10 +63,12 @@ def headers_of(folder: Path) -> list[Header]:
     for stem in _STEMS:
         if (folder / f"{stem}.safetensors").is_file():
             return [header.read(folder / f"{stem}.safetensors")]
-        index = folder / f"{stem}.safetensors.index.json"
+        index = folder / f"{stem}{INDEX}"
         if index.is_file():
             return [header.read(folder / name) for name in _pieces(index)]
-    found = sorted(folder.glob("*.safetensors"))
+    found, indices = sorted(folder.glob("*.safetensors")), sorted(folder.glob(f"*{INDEX}"))
+    if len(indices) == 1:
+        return [header.read(folder / name) for name in _pieces(indices[0])]
     if len(found) == 1:
         return [header.read(found[0])]
     why = "more than one weight file, none with the usual name" if found else "no .safetensors weights"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modules.weights.layouts import flux, mmdit, text, unet, vae
+from modules.weights.layouts import controlnet, controlnet_blocks, flux, mmdit, text, unet, vae
 from modules.weights.layouts.rules import Rules, Shapes
 
 
@@ -92,5 +92,38 @@ KINDS: Mapping[str, Kind] = {
         mark="single_transformer_blocks.0.attn.to_q.weight",
         namings={"bfl": Naming("double_blocks.0.img_attn.qkv.weight", flux.from_single, flux.from_parts)},
         config=flux.config,
+    ),
+    "controlnet": Kind(
+        library="diffusers",
+        mark="controlnet_cond_embedding.conv_in.weight",
+        namings={"ldm": Naming("input_hint_block.0.weight", controlnet.from_single, controlnet.from_parts)},
+        config=controlnet.config,
+    ),
+    "controlnet_union": Kind(
+        library="diffusers",
+        mark="control_add_embedding.linear_1.weight",
+        namings={"same": Naming("control_add_embedding.linear_1.weight", _identity, _identity)},
+        config=controlnet.union_config,
+    ),
+    "controlnet_sd3": Kind(
+        library="diffusers",
+        mark="pos_embed_input.proj.weight",
+        namings={"sai": Naming("transformer_blocks.0.attn.qkv.weight", controlnet_blocks.sd3_from_single, _identity)},
+        config=controlnet_blocks.sd3_config,
+    ),
+    "controlnet_flux": Kind(
+        library="diffusers",
+        mark="controlnet_x_embedder.weight",
+        namings={"xlabs": Naming("pos_embed_input.weight", controlnet_blocks.flux_from_single, _identity)},
+        config=controlnet_blocks.flux_config,
+    ),
+    "t2i_adapter": Kind(
+        library="diffusers",
+        mark="adapter.body.0.resnets.0.block1.weight",
+        namings={
+            "tencent": Naming("body.0.block1.weight", controlnet.adapter_from_single, _identity),
+            "light": Naming("body.0.body.0.block1.weight", controlnet.adapter_from_single, _identity),
+        },
+        config=controlnet.adapter_config,
     ),
 }

@@ -2,22 +2,41 @@
 
 Names are built from the layer, whichever class holds it in memory, so text encoders always have "text_model_" in theirs.
 Knows factors and names; where the factors come from is `extract` or a trainer. Start reading at `write`.
+Source of the names without factors: LyCORIS; of dora_scale: LyCORIS with one length for each output.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
 
+from modules.faults import RequestFault
 from modules.folders import write_atomic
 from modules.weights.lora.maths import Factors
 from modules.weights.lora.names import Names, Native
 
-Layers = Mapping[tuple[str, str], Factors]  # (component, path) -> factors, scale included
+
+@dataclass(frozen=True, kw_only=True)
+class Sized(Factors):
+    """A change with learnt lengths (DoRA). magnitude: (out,), of each output's weight once it is changed."""
+
+    magnitude: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Products:
+    """A change without small factors (LoHa, LoKr): its tensors under LyCORIS' names, scale included; rank: what alpha is written as."""
+
+    parts: Mapping[str, torch.Tensor]
+    rank: int
+
+
+Layers = Mapping[tuple[str, str], Factors | Products]  # (component, path) -> change, scale included
 DIALECTS = ("kohya", "diffusers")
 # Architecture -> (ss_base_model_version, modelspec.architecture)
 _BASES = {
@@ -30,6 +49,12 @@ _BASES = {
 _FLUX_CODE = "https://github.com/black-forest-labs/flux"
 _SAI_CODE = "https://github.com/Stability-AI/generative-models"
 _LEGACY = slice(0x100000, 0x110000)
+_EXACT = (
+    ".dora_scale",
+    ".lora_magnitude_vector",
+)  # lengths of whole weights: rounded, they would change the model more than the network does
+_AS_DIFFUSERS = ("sd1", "sd2")  # architectures whose UNet kohya's scripts name as diffusers does
+_JOINING = ("sd3", "flux")  # those where query, key and value are one layer in kohya's names
 
 
 def write(
@@ -44,11 +69,12 @@ def write(
     """Write the factors, whole or not at all. Alpha is the rank: the scale is in the numbers.
 
     dialect: "kohya" (query, key and value of SD3 and Flux joined as their makers have them) or "diffusers" (PEFT's names).
-    metadata: more text -> text, over what is written anyway. Raises DiskFault.
+    metadata: more text -> text, over what is written anyway. Raises DiskFault; RequestFault for a change that a dialect has no form for.
     """
     make = {"kohya": _kohya, "diffusers": _diffusers}[dialect]
-    tensors = {name: tensor.to(dtype).contiguous() for name, tensor in make(layers, names)}
+    tensors = {name: tensor.to(torch.float32 if name.endswith(_EXACT) else dtype).contiguous() for name, tensor in make(layers, names)}
     ranks = {tensor.shape[0] for name, tensor in tensors.items() if name.endswith((".lora_down.weight", ".lora_A.weight"))}
+    ranks |= {change.rank for change in layers.values() if isinstance(change, Products)}
     said = {**_facts(names.architecture, ranks), "modelspec.title": target.stem, "ss_output_name": target.stem, **(metadata or {})}
     write_atomic(target, save(tensors, {**said, **hashes(tensors, said)}))
 
@@ -79,34 +105,64 @@ def _facts(architecture: str, ranks: set[int]) -> dict[str, str]:
 
 
 def _diffusers(layers: Layers, names: Names) -> Iterator[tuple[str, torch.Tensor]]:
-    for (component, path), factors in layers.items():
+    for (component, path), change in layers.items():
+        if isinstance(change, Products):
+            raise RequestFault("save_format", "diffusers has no file form for LoHa and LoKr; choose kohya", got="diffusers")
         name = f"{component}.{_logical(component, path)}"
-        yield f"{name}.lora_A.weight", factors.down
-        yield f"{name}.lora_B.weight", factors.up
+        yield f"{name}.lora_A.weight", change.down
+        yield f"{name}.lora_B.weight", change.up
+        if isinstance(change, Sized):
+            kernel = len(names.layers[component][path]) == 4
+            yield f"{name}.lora_magnitude_vector", change.magnitude.reshape(1, -1, 1, 1) if kernel else change.magnitude
 
 
 def _kohya(layers: Layers, names: Names) -> Iterator[tuple[str, torch.Tensor]]:
     for component in dict.fromkeys(component for component, _ in layers):
-        own = {path: factors for (c, path), factors in layers.items() if c == component}
-        for native in _spelled(component, own, names):
-            factors = _joined(native, {p: own[p] for p in native.paths if p in own}, names.layers[component])
-            name = f"{names.kohya[component]}_{native.name.replace('.', '_')}"
+        own = {path: change for (c, path), change in layers.items() if c == component}
+        for prefix, native in _spelled(component, own, names):
+            name = f"{prefix}_{native.name.replace('.', '_')}"
+            first = own[next(path for path in native.paths if path in own)]
+            if isinstance(first, Products):
+                yield from ((f"{name}.{part}", tensor) for part, tensor in first.parts.items())
+                yield f"{name}.alpha", torch.tensor(float(first.rank))
+                continue
+            factors = _joined(native, {p: f for p in native.paths if isinstance(f := own.get(p), Factors)}, names.layers[component])
             yield f"{name}.lora_down.weight", factors.down
             yield f"{name}.lora_up.weight", factors.up
             yield f"{name}.alpha", torch.tensor(float(factors.down.shape[0]))
+            if isinstance(first, Sized):
+                lengths = torch.cat([f.magnitude for p in native.paths if isinstance(f := own[p], Sized)])
+                lengths = torch.cat(lengths.chunk(2)[::-1]) if native.swap else lengths
+                yield f"{name}.dora_scale", lengths.reshape(-1, *[1] * (factors.down.ndim - 1))
 
 
-def _spelled(component: str, own: Mapping[str, Factors], names: Names) -> Iterator[Native]:
-    """The layers as kohya's scripts name them: diffusers' UNet for SD1 and 2, the makers' own UNet or transformer for all others."""
+def _spelled(component: str, own: Mapping[str, Factors | Products], names: Names) -> Iterator[tuple[str, Native]]:
+    """(prefix, layer) as kohya's scripts name them: diffusers' UNet for SD1 and 2, the makers' own UNet or transformer for all others.
+
+    A change that cannot be joined with its neighbours has diffusers' path behind the prefix that LyCORIS has for it.
+    """
+    prefix = names.kohya[component]
+    text = component.startswith("text_encoder")
+    alone = "lycoris" if names.architecture in _JOINING and not text else prefix
     done: set[str] = set()
-    if not component.startswith("text_encoder") and names.architecture not in ("sd1", "sd2"):
+    if not text and names.architecture not in _AS_DIFFUSERS:
         for native in names.natives[component]:
-            if done.isdisjoint(native.paths) and not own.keys().isdisjoint(native.paths):
+            if done.isdisjoint(native.paths) and _fits(native, own, alone == prefix):
                 done.update(native.paths)
-                yield native
+                yield prefix, native
     for path in own:
         if path not in done:
-            yield Native(_logical(component, path), (path,))
+            yield alone, Native(_logical(component, path), (path,))
+
+
+def _fits(native: Native, own: Mapping[str, Factors | Products], single: bool) -> bool:
+    """Can what was learnt for the parts of a layer be written as one? single: the architecture joins no layers."""
+    there = [own[path] for path in native.paths if path in own]
+    if not there:
+        return False
+    if isinstance(there[0], Products):
+        return single
+    return not isinstance(there[0], Sized) or len(there) == len(native.paths)
 
 
 def _joined(native: Native, own: Mapping[str, Factors], shapes: Mapping[str, tuple[int, ...]]) -> Factors:

@@ -1,0 +1,76 @@
+"""A typed Python client of Darkroom's API: submit jobs, follow them, fetch pictures. Start reading at `Client`."""
+
+from darkroom_client.async_client import AsyncClient
+from darkroom_client.client import Client
+from darkroom_client.errors import (
+    Conflict,
+    DarkroomError,
+    Invalid,
+    JobFailed,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    Problem,
+    ServerFailed,
+    TimedOut,
+    TooMany,
+    Unreachable,
+)
+from darkroom_client.flows import Source
+from darkroom_client.records import (
+    BinnedPicture,
+    Caption,
+    Choice,
+    Input,
+    Job,
+    JobDetail,
+    JobEvent,
+    JobPicture,
+    Model,
+    ModelDetail,
+    Picture,
+    PictureDetail,
+    Progress,
+    QueueState,
+    Result,
+)
+from darkroom_client.training import TrainFile, TrainMetrics, TrainSession, TrainSessionDetail, Trial
+
+__all__ = [
+    "AsyncClient",
+    "BinnedPicture",
+    "Caption",
+    "Choice",
+    "Client",
+    "Conflict",
+    "DarkroomError",
+    "Input",
+    "Invalid",
+    "Job",
+    "JobDetail",
+    "JobEvent",
+    "JobFailed",
+    "JobPicture",
+    "Model",
+    "ModelDetail",
+    "NotAllowed",
+    "NotFound",
+    "NotSignedIn",
+    "Picture",
+    "PictureDetail",
+    "Problem",
+    "Progress",
+    "QueueState",
+    "Result",
+    "ServerFailed",
+    "Source",
+    "TimedOut",
+    "TooMany",
+    "TrainFile",
+    "TrainMetrics",
+    "TrainSession",
+    "TrainSessionDetail",
+    "Trial",
+    "Unreachable",
+]
+__version__ = "0.1.0"

@@ -1,0 +1,78 @@
+"""Captioners with weights of 8 or 4 bits, made while they are loaded (bitsandbytes, through transformers); and what a model really holds.
+
+Matrices are made small, tables and norms stay as they are. Start reading at `configured` and `held_bytes`.
+Source: LLM.int8() (arXiv 2208.07339) and NF4 (QLoRA, arXiv 2305.14314), as bitsandbytes has them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from typing import Any
+
+import torch
+from transformers import BitsAndBytesConfig
+
+from modules.faults import ModelFault
+from modules.request.caption import FOUR_BIT, INT8, QUANTISED
+
+PACKAGE = "bitsandbytes"
+_DEPTH = 4
+
+
+def configured(precision: str, dtype: str) -> BitsAndBytesConfig | None:
+    """What `from_pretrained` is told for a precision, None for one that is no quantisation. dtype: what is computed in ("float32").
+
+    Raises ModelFault with how to get the package when it is missing.
+    """
+    if precision not in QUANTISED:
+        return None
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise ModelFault(f"Precision {precision} needs {PACKAGE}. Install it: python -m pip install {PACKAGE}")
+    logging.getLogger(PACKAGE).setLevel(logging.ERROR)  # it tells of every cast of every layer
+    if precision == INT8:
+        return BitsAndBytesConfig(load_in_8bit=True)
+    if precision == FOUR_BIT:
+        return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=getattr(torch, dtype))
+    raise ValueError(precision)
+
+
+def held_bytes(model: torch.nn.Module) -> int:
+    """Bytes of memory behind the weights of a model: each piece once, with the scales and tables that quantised weights bring along.
+
+    Counting numbers times their size would not do: quantised weights say that they are as large as before.
+    """
+    pieces: dict[int, int] = {}
+    for module in model.modules():
+        own = vars(module)
+        for held in (*module.parameters(recurse=False), *module.buffers(recurse=False), own.get("state"), own.get("quant_state")):
+            _count(held, pieces, _DEPTH)
+    return sum(pieces.values())
+
+
+def full_bytes(model: torch.nn.Module) -> int:
+    """What the same weights hold in float32, told from the shapes that they had before."""
+    seen: set[int] = set()
+    total = 0
+    for weight in model.parameters():
+        if id(weight) in seen:
+            continue
+        seen.add(id(weight))
+        shape = getattr(getattr(weight, "quant_state", None), "shape", None)
+        total += 4 * (shape.numel() if shape is not None else weight.numel())
+    return total
+
+
+def _count(held: Any, pieces: dict[int, int], depth: int) -> None:
+    if isinstance(held, torch.Tensor):
+        if held.device.type != "meta":
+            storage = held.untyped_storage()
+            pieces[storage.data_ptr()] = storage.nbytes()
+        inner = list(vars(held).values()) if hasattr(held, "__dict__") else []
+    elif isinstance(held, list | tuple):
+        inner = list(held)
+    else:
+        inner = list(vars(held).values()) if hasattr(held, "__dict__") and not isinstance(held, type | torch.nn.Module) else []
+    if depth:
+        for part in inner:
+            _count(part, pieces, depth - 1)

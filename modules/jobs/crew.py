@@ -1,0 +1,145 @@
+"""The workers of a queue: one slot a device, and beside them one for model files and one for training, which live only while there is work.
+
+Knows slots; knows nothing about waiting or locks. Start reading at `Crew.start`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modules.folders import Folders
+from modules.jobs.records import DEVICE, Live
+from modules.jobs.store import JobStore
+from modules.jobs.supervisor import Slot, WorkerPlan
+
+_OFF: dict[str, Any] = {"state": "off", "pid": None, "device": {}, "model": None, "memory": {}, "message": ""}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """A worker that lives only while its lane has work. runner: "module:function"; idle_s: how long it stays without any.
+
+    hint: what a person may try when it dies under a job. stall_s, farewell_s: see `WorkerPlan`.
+    """
+
+    runner: str
+    idle_s: float
+    hint: str
+    stall_s: float | None = None
+    farewell_s: float = 0.0
+
+
+class Crew:
+    """Empty until `start`. told: called with the id of a job to which something happened. beside: lane -> its worker."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        folders: Folders,
+        flags: dict[str, Any],
+        told: Callable[[str], None],
+        *,
+        runner: str,
+        beside: Mapping[str, Beside],
+    ) -> None:
+        self._store = store
+        self._told = told
+        self._plan = WorkerPlan(
+            runner=runner, folders=folders.to_data(), flags=flags, program=folders.program, log=folders.logs / "worker.log"
+        )
+        self._plans_beside = {
+            lane: dataclasses.replace(
+                self._plan,
+                runner=one.runner,
+                log=folders.logs / f"{lane}.log",
+                lane=lane,
+                idle_s=one.idle_s,
+                hint=one.hint,
+                stall_s=one.stall_s,
+                farewell_s=one.farewell_s,
+            )
+            for lane, one in beside.items()
+        }
+        first = flags.get("device_id")
+        self._first_device = int(first) if first is not None else 0
+        self._all_devices = first is None
+        self._devices: list[Slot] = []
+        self._beside: dict[str, Slot] = {}
+
+    def start(self, lanes: Iterable[str]) -> None:
+        """Begin to run these lanes; the other devices follow when the first worker has told how many there are."""
+        wanted = frozenset(lanes)
+        for lane, plan in self._plans_beside.items():
+            if lane in wanted:
+                self._beside[lane] = Slot(self._store, plan, 0, self._heard, self._make_room)
+                self._beside[lane].start()
+        if DEVICE in wanted:
+            self._add(self._first_device)
+
+    def stop(self) -> None:
+        """End the workers; what they ran goes back to the queue."""
+        for slot in self.slots():
+            slot.stop()
+        self._devices.clear()
+        self._beside.clear()
+
+    def slots(self) -> list[Slot]:
+        """Those of the devices, then those beside them."""
+        return [*self._devices, *self._beside.values()]
+
+    def nudge(self, job_id: str | None = None) -> None:
+        """There may be something to do, for all or for the one that runs this job."""
+        for slot in self.slots():
+            if job_id is None or slot.running() == job_id:
+                slot.nudge()
+
+    def live(self, job_id: str | None) -> Live | None:
+        """What that job does, or, for None, the running pictures. Tells the worker that somebody is looking."""
+        for slot in self._devices if job_id is None else self.slots():
+            running = slot.running()
+            if running is not None and job_id in (None, running):
+                return slot.live()
+        return None
+
+    def devices(self) -> list[dict[str, Any]]:
+        """State of each device's worker: state, pid, device, model, memory, message."""
+        return [dict(slot.status) for slot in self._devices]
+
+    def first(self) -> dict[str, Any]:
+        """State of the first device's worker."""
+        return self.devices()[0] if self._devices else {**_OFF}
+
+    def beside(self, lane: str) -> dict[str, Any]:
+        """State of the worker of a lane beside the devices; "resting" while there is no work for it."""
+        slot = self._beside.get(lane)
+        return dict(slot.status) if slot else {**_OFF}
+
+    def _make_room(self, asking: Slot) -> None:
+        """Every device's worker puts its model away, at once or after the job in hand; the one that asks hears when all have."""
+        waiting = [*self._devices]
+        left = {id(slot) for slot in waiting}
+
+        def given(slot: Slot) -> None:
+            left.discard(id(slot))
+            if not left:
+                asking.tell({"do": "room", "job": asking.running()})
+
+        if not waiting:
+            asking.tell({"do": "room", "job": asking.running()})
+        for slot in waiting:
+            slot.give_room(given)
+
+    def _add(self, index: int) -> None:
+        slot = Slot(self._store, self._plan, index, self._heard)
+        self._devices.append(slot)
+        slot.start()
+
+    def _heard(self, job_id: str) -> None:
+        if self._all_devices and len(self._devices) == 1 and (count := self._devices[0].status["device"].get("count", 1)) > 1:
+            for index in range(1, count):
+                self._add(index)
+        if job_id:
+            self._told(job_id)

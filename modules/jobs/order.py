@@ -1,0 +1,179 @@
+"""The order of what waits: places, priorities, holds and deadlines.
+
+A lane's queued jobs run by priority, highest first, and by place within it. Knows rows that wait; a job that has begun is none of its
+business, and every change answers False then. Start reading at `Order.move`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Any
+
+from modules.faults import DeadlinePassed, RequestFault, UnknownJob
+from modules.jobs.database import GAP, Database
+from modules.jobs.records import DEVICE
+from modules.jobs.rows import add_event, dump
+
+RUN_ORDER = "priority DESC, place, number"
+_WAITING = f"FROM jobs WHERE state='queued' AND lane=? ORDER BY {RUN_ORDER}"
+_SAME = "FROM jobs WHERE state='queued' AND lane=? AND priority=?"
+_ALONE = "NOT EXISTS (SELECT 1 FROM jobs AS member WHERE member.state='running' AND member.group_id=jobs.id)"  # of its group none runs
+
+
+def last_place(db: sqlite3.Connection, lane: str, priority: int) -> int:
+    """The place behind all jobs of a priority, and behind those that run and may come back."""
+    waits = db.execute(f"SELECT MAX(place) {_SAME}", (lane, priority)).fetchone()[0]
+    runs = db.execute("SELECT MAX(place) FROM jobs WHERE state='running' AND lane=?", (lane,)).fetchone()[0]
+    return max(waits or 0, runs or 0, 0) + GAP
+
+
+def next_ready(db: sqlite3.Connection, lane: str) -> str | None:
+    """Id of the job whose turn it is: not held, and its deadline not passed."""
+    row = db.execute(
+        "SELECT id FROM jobs WHERE state='queued' AND held=0 AND lane=? AND (deadline_s IS NULL OR deadline_s>?) "
+        f"AND {_ALONE} ORDER BY {RUN_ORDER} LIMIT 1",
+        (lane, time.time()),
+    ).fetchone()
+    return row[0] if row else None
+
+
+class Order:
+    """Every method is one transaction. Changes are told as events of type "queue"."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ids(self, lane: str = DEVICE) -> list[str]:
+        """Ids of a lane's queued jobs in run order, held ones too."""
+        return [row[0] for row in self._database.rows(f"SELECT id {_WAITING}", (lane,))]
+
+    def length(self, lane: str = DEVICE, owner: str | None = None) -> int:
+        """How many jobs of a lane wait, of one owner or of all."""
+        also, values = ("", ()) if owner is None else (" AND owner=?", (owner,))
+        return int(self._database.rows(f"SELECT COUNT(*) FROM jobs WHERE state='queued' AND lane=?{also}", (lane, *values))[0][0])
+
+    def ready(self, lane: str = DEVICE) -> bool:
+        """Some job of the lane could begin now."""
+        waits = "state='queued' AND held=0 AND lane=? AND (deadline_s IS NULL OR deadline_s>?)"
+        sql = f"SELECT 1 FROM jobs WHERE {waits} AND {_ALONE} LIMIT 1"
+        return bool(self._database.rows(sql, (lane, time.time())))
+
+    def position(self, job_id: str) -> tuple[int, int] | None:
+        """(place, length) of a queued job in its lane, counted from 1; None when it does not wait."""
+        found = self._database.rows("SELECT lane, priority, place, number FROM jobs WHERE id=? AND state='queued'", (job_id,))
+        if not found:
+            return None
+        lane, priority, place, number = found[0]
+        higher = "SELECT COUNT(*) FROM jobs WHERE state='queued' AND lane=? AND priority>?"
+        ahead = f"SELECT COUNT(*) {_SAME} AND (place, number)<(?, ?)"
+        values = (lane, priority, lane, priority, place, number)
+        before = self._database.rows(f"SELECT ({higher})+({ahead})", values)[0][0]
+        return before + 1, max(self.length(lane), before + 1)
+
+    def move(self, job_id: str, before: str | None) -> bool:
+        """Put a queued job right before another one of its lane, whose priority it takes; None: behind all.
+
+        False when either does not wait (any more). Raises UnknownJob, and RequestFault for itself or for another lane.
+        """
+        with self._database.change() as db:
+            lane, waits = _lane_and_state(db, job_id)
+            if before is None:
+                target: tuple[int, int, int] | None = None
+            elif before == job_id:
+                raise RequestFault("before", "a job cannot stand before itself", got=before)
+            else:
+                other, other_waits = _lane_and_state(db, before)
+                if other != lane:
+                    raise RequestFault("before", f"that job waits in the lane of {other}, this one in that of {lane}", got=before)
+                waits = waits and other_waits
+                target = db.execute("SELECT priority, place, number FROM jobs WHERE id=?", (before,)).fetchone()
+            if not waits:
+                return False
+            priority, place = _behind_all(db, job_id, lane) if target is None else _right_before(db, job_id, lane, *target)
+            db.execute("UPDATE jobs SET priority=?, place=? WHERE id=?", (priority, place, job_id))
+            _tell(db, job_id)
+        return True
+
+    def set_priority(self, job_id: str, priority: int) -> bool:
+        """Give a queued job another priority; it goes behind those that have it already. False when it does not wait."""
+        with self._database.change() as db:
+            lane, waits = _lane_and_state(db, job_id)
+            if waits and db.execute("SELECT priority FROM jobs WHERE id=?", (job_id,)).fetchone()[0] != priority:
+                place = last_place(db, lane, priority)
+                db.execute("UPDATE jobs SET priority=?, place=? WHERE id=?", (priority, place, job_id))
+                _tell(db, job_id)
+        return waits
+
+    def hold(self, job_id: str) -> bool:
+        """A queued job does not begin until it is released. False when it does not wait."""
+        return self._set(job_id, "held", 1)
+
+    def release(self, job_id: str) -> bool:
+        """Undo `hold`; the job keeps its place."""
+        return self._set(job_id, "held", 0)
+
+    def set_deadline(self, job_id: str, deadline_s: float | None) -> bool:
+        """By when a queued job must have begun, in seconds since 1970; None: whenever. False when it does not wait."""
+        return self._set(job_id, "deadline_s", deadline_s)
+
+    def expire(self) -> list[str]:
+        """Cancel the queued jobs whose deadline has passed. Returns their ids."""
+        due = "SELECT id, deadline_s FROM jobs WHERE state='queued' AND deadline_s IS NOT NULL AND deadline_s<=?"
+        if not self._database.rows(f"{due} LIMIT 1", (time.time(),)):
+            return []
+        with self._database.change() as db:
+            found = db.execute(due, (time.time(),)).fetchall()
+            for job_id, deadline_s in found:
+                fault = DeadlinePassed(deadline_s).data()
+                db.execute("UPDATE jobs SET state='canceled', finished_s=?, fault=? WHERE id=?", (time.time(), dump(fault), job_id))
+                add_event(db, job_id, "done", {"state": "canceled", "fault": fault})
+        return [row[0] for row in found]
+
+    def _set(self, job_id: str, column: str, value: Any) -> bool:
+        with self._database.change() as db:
+            waits = _lane_and_state(db, job_id)[1]
+            if waits and db.execute(f"UPDATE jobs SET {column}=? WHERE id=? AND {column} IS NOT ?", (value, job_id, value)).rowcount:
+                _tell(db, job_id)
+        return waits
+
+
+def _lane_and_state(db: sqlite3.Connection, job_id: str) -> tuple[str, bool]:
+    """(lane, it waits). Raises UnknownJob."""
+    row = db.execute("SELECT lane, state FROM jobs WHERE id=?", (job_id,)).fetchone()
+    if row is None:
+        raise UnknownJob(f"There is no job {job_id[:80]!r}.", id=job_id[:80])
+    return row[0], row[1] == "queued"
+
+
+def _behind_all(db: sqlite3.Connection, job_id: str, lane: str) -> tuple[int, int]:
+    """(priority, place) behind every other queued job of the lane."""
+    last = db.execute(
+        "SELECT priority FROM jobs WHERE state='queued' AND lane=? AND id<>? ORDER BY priority, place DESC, number DESC LIMIT 1",
+        (lane, job_id),
+    ).fetchone()
+    own = db.execute("SELECT priority FROM jobs WHERE id=?", (job_id,)).fetchone()
+    priority = (last or own)[0]
+    return priority, last_place(db, lane, priority)
+
+
+def _right_before(db: sqlite3.Connection, job_id: str, lane: str, priority: int, place: int, number: int) -> tuple[int, int]:
+    """(priority, place) between a queued job and the one before it; all from it on make room when there is none left."""
+    previous = db.execute(
+        f"SELECT place {_SAME} AND (place, number)<(?, ?) AND id<>? ORDER BY place DESC, number DESC LIMIT 1",
+        (lane, priority, place, number, job_id),
+    ).fetchone()
+    if previous is None:
+        return priority, place - GAP
+    if place - previous[0] < 2:
+        db.execute(
+            "UPDATE jobs SET place=place+? WHERE state='queued' AND lane=? AND priority=? AND (place, number)>=(?, ?)",
+            (GAP, lane, priority, place, number),
+        )
+        place += GAP
+    return priority, (previous[0] + place) // 2
+
+
+def _tell(db: sqlite3.Connection, job_id: str) -> None:
+    priority, held, deadline_s = db.execute("SELECT priority, held, deadline_s FROM jobs WHERE id=?", (job_id,)).fetchone()
+    add_event(db, job_id, "queue", {"priority": priority, "held": bool(held), "deadline_s": deadline_s})

@@ -1,0 +1,138 @@
+"""The Extras tab in Chromium over the real program: a picture in, Generate, the result beside it, after a reload too."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.browser.driving import all_jobs, wait_until
+from tests.browser.servers import Server
+from tests.processing.pictures import PARAMETERS, data_of, noise, with_text
+from tests.upscale.networks import tiny
+
+pytestmark = pytest.mark.browser
+Open = Callable[..., Page]
+SUB_TABS = {"batch": "Batch Process", "dir": "Batch from Directory"}
+
+
+def extras(page: Page) -> Page:
+    page.get_by_role("tab", name="Extras").click()
+    expect(page.locator("#extras_image")).to_be_visible()
+    return page
+
+
+def drop(page: Page, selector: str, data: bytes, name: str) -> None:
+    """A file let go over an element, as the system does it."""
+    page.evaluate(
+        """([selector, text, name]) => {
+            const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+            const files = new DataTransfer();
+            files.items.add(new File([bytes], name, {type: "image/png"}));
+            for (const type of ["dragenter", "dragover", "drop"])
+                document.querySelector(selector).dispatchEvent(new DragEvent(type, {bubbles: true, cancelable: true, dataTransfer: files}));
+        }""",
+        [selector, base64.b64encode(data).decode(), name],
+    )
+
+
+def paste(page: Page, data: bytes) -> None:
+    page.evaluate(
+        """(text) => {
+            const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+            const files = new DataTransfer();
+            files.items.add(new File([bytes], "image.png", {type: "image/png"}));
+            document.dispatchEvent(new ClipboardEvent("paste", {bubbles: true, cancelable: true, clipboardData: files}));
+        }""",
+        base64.b64encode(data).decode(),
+    )
+
+
+def shown_size(page: Page) -> Any:
+    image = page.locator("#extras_gallery .dr-after")
+    expect(image).to_be_visible()
+    page.wait_for_function("document.querySelector('#extras_gallery .dr-after').naturalWidth > 0")
+    return image.evaluate("i => [i.naturalWidth, i.naturalHeight]")
+
+
+def made_over_the_api(server: Server, image: Image.Image) -> None:
+    """The picture at twice its size, as a job that leaves its result in the cache."""
+    body = json.dumps({"image": base64.b64encode(data_of(image)).decode(), "upscaler_1": "Nearest"}).encode()
+    request = urllib.request.Request(f"{server.url}/sdapi/v1/extra-single-image", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert json.load(answer)["image"]
+
+
+def test_a_dropped_picture_is_enlarged_and_stands_beside_the_old_one(real: Server, open_page: Open):
+    tiny(real.data / "models" / "ESRGAN" / "2x-Tiny.safetensors")
+    page = extras(open_page(real))
+    drop(page, "#extras_image", with_text(noise(), parameters=PARAMETERS), "apple.png")
+    expect(page.locator("#extras_image .dr-line")).to_contain_text("apple.png, 40 × 30")
+    page.locator("#extras_upscaler_1 input").click()
+    page.get_by_role("option", name="2x-Tiny").click()
+    page.click("#extras_generate")
+    assert shown_size(page) == [80, 60]
+    expect(page.locator("#html_info_extras")).to_contain_text("a red apple, 3d")
+    expect(page.locator("#html_info_extras")).to_contain_text("Postprocess upscaler: 2x-Tiny")
+    slider = page.get_by_label("How much of the picture before is shown")
+    slider.focus()
+    page.keyboard.press("Home")
+    assert page.locator("#extras_gallery .dr-slide").evaluate("b => b.style.getPropertyValue('--at')") == "0%"
+    page.wait_for_function("document.querySelector('#extras_gallery .dr-before img').naturalWidth === 40")
+    (path,) = (real.data / "outputs" / "extras-images").glob("*.png")
+    assert path.name == "00000.png"
+
+    page.reload()
+    page.wait_for_function("window.__booted === true")
+    extras(page)
+    assert shown_size(page) == [80, 60]
+    expect(page.locator("#extras_image .dr-line")).to_contain_text("apple.png")
+    expect(page.locator("#extras_upscaler_1 input")).to_have_value("2x-Tiny")
+
+
+def test_other_tabs_send_pictures_and_the_clipboard_too(real: Server, open_page: Open):
+    page = open_page(real)
+    made_over_the_api(real, noise())
+    job = next(job for job in all_jobs(real) if job["kind"] == "extras" and job["state"] == "done")
+    assert page.evaluate("id => window.darkroom.sendPicture(`internal/pictures/${id}/0`, 'extras', '')", job["id"]) is True
+    expect(page.locator("#extras_image .dr-line")).to_contain_text("80 × 60")
+    paste(page, data_of(noise(50, 20)))
+    expect(page.locator("#extras_image .dr-line")).to_contain_text("50 × 20")
+    page.get_by_text("Scale to").click()
+    expect(page.locator("#extras_upscaling_resize_w")).to_be_visible()
+    expect(page.locator("#extras_upscaling_resize")).to_be_hidden()
+    page.locator("#extras_image [data-do=extras-clear]").click()
+    page.click("#extras_generate")
+    expect(page.locator("#extras_message [role=alert]")).to_contain_text("a picture is needed")
+
+
+def test_a_batch_and_a_folder_with_a_broken_file(real: Server, open_page: Open, tmp_path: Path):
+    page = extras(open_page(real))
+    page.get_by_role("tab", name=SUB_TABS["batch"]).click()
+    files = [tmp_path / f"{n}.png" for n in range(2)]
+    for n, file in enumerate(files):
+        file.write_bytes(data_of(noise(30 + n, 30)))
+    page.set_input_files("#extras_image_batch input[type=file]", [str(file) for file in files])
+    expect(page.locator("#extras_image_batch li")).to_have_count(2)
+    page.click("#extras_generate")
+    expect(page.locator(".dr-extras-strip li")).to_have_count(2)
+    page.get_by_label("Result 2 of 2").click()
+    assert shown_size(page) == [62, 60]
+    place = real.data / "in"
+    place.mkdir()
+    (place / "good.png").write_bytes(data_of(noise()))
+    (place / "bad.png").write_bytes(b"nothing")
+    page.get_by_role("tab", name=SUB_TABS["dir"]).click()
+    page.fill("#extras_batch_input_dir :is(input, textarea)", "in")
+    before = len(all_jobs(real))
+    page.click("#extras_generate")
+    wait_until(lambda: len(all_jobs(real)) == before + 1)
+    expect(page.locator("#extras_said")).to_contain_text("bad.png")
+    expect(page.locator("#html_info_extras")).to_contain_text("good.png")

@@ -1,0 +1,44 @@
+"""The page on screens of other sizes, light and dark."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.conftest import ready
+from tests.browser.driving import made_file
+from tests.browser.servers import Server
+from tests.browser.test_manners import Open
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_every_width_without_sideways_scrolling(stand_in: Server, open_page: Open, scheme: str, width: int):
+    page = open_page(stand_in, viewport={"width": width, "height": 844}, color_scheme=scheme)
+    made_file(stand_in, page, "wide word " + "w" * 300)
+    for tab in ("txt2img", "PNG Info"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    dark = sum(int(part) for part in background.removeprefix("rgb(").removesuffix(")").split(",")[:3]) < 200
+    assert dark == (scheme == "dark"), background
+
+
+def test_on_a_phone_the_picture_comes_right_after_generate(stand_in: Server, open_page: Open):
+    page = open_page(stand_in, viewport={"width": 390, "height": 844}, has_touch=True)
+    names = ("txt2img_prompt", "txt2img_generate", "txt2img_gallery", "txt2img_sampling")
+    tops = [page.locator(f"#{name}").bounding_box() for name in names]
+    heights = [box["y"] for box in tops if box]
+    assert heights == sorted(heights)
+    assert len(heights) == 4
+    assert heights[2] < 844 * 5 / 8, "the gallery begins on the first screen"
+
+
+def test_light_and_dark_can_be_chosen(stand_in: Server, open_page: Open):
+    page = open_page(stand_in, color_scheme="light")
+    page.get_by_role("button", name="Light / dark").click()
+    assert page.evaluate("document.body.classList.contains('dark')")
+    page.reload(wait_until="domcontentloaded")
+    ready(page)
+    assert page.evaluate("document.body.classList.contains('dark')")

@@ -1,0 +1,1 @@
+__label__ = "Pantry"
