@@ -8,15 +8,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from diffusers import AutoencoderKL, ControlNetModel, DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from starter.scenes import Painter
 from starter.sizes import Size
-from starter.text2image import EMPTY_SHARE, NOISE
+from starter.text2image import NOISE
 from starter.training import device, train
 
 LOW, HIGH = 100, 200
+EMPTY_SHARE = 0.5  # without words the edges alone say what is drawn
+MOVED_SHARE = 0.6  # where the text model would not draw it by itself
 
 
 def edges(pixels: torch.Tensor) -> torch.Tensor:
@@ -24,6 +27,16 @@ def edges(pixels: torch.Tensor) -> torch.Tensor:
     pictures = (pixels.permute(0, 2, 3, 1).cpu().numpy() * 255).astype(np.uint8)
     found = np.stack([cv2.Canny(picture, LOW, HIGH) for picture in pictures])
     return (torch.from_numpy(found).float() / 255)[:, None].repeat(1, 3, 1, 1).to(pixels.device)
+
+
+def moved(pixels: torch.Tensor, rng: random.Random) -> torch.Tensor:
+    """A picture (3, H, W) in [0, 1], mirrored or not, smaller and elsewhere; its border goes on outwards."""
+    scale, mirror = rng.uniform(1.0, 1.9), rng.choice((1.0, -1.0))
+    room = scale - 1
+    x, y = rng.uniform(-room, room), rng.uniform(-room, room)
+    way = torch.tensor([[[scale * mirror, 0.0, x], [0.0, scale, y]]], device=pixels.device)
+    grid = functional.affine_grid(way, [1, *pixels.shape], align_corners=False)
+    return functional.grid_sample(pixels[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
 
 
 def make(work: Path, size: Size, painter: Painter) -> Path:
@@ -43,14 +56,14 @@ def make(work: Path, size: Size, painter: Painter) -> Path:
 
     def loss(rng: random.Random, step: int) -> dict[str, torch.Tensor]:
         scenes = [painter.draw_scene(rng, size.scenes) for _ in range(size.controlnet.batch)]
-        pixels = painter.render(scenes, rng)
+        pixels = torch.stack([moved(one, rng) if rng.random() < MOVED_SHARE else one for one in painter.render(scenes, rng)])
         captions = ["" if rng.random() < EMPTY_SHARE else painter.caption(s, rng) for s in scenes]
         ids = tokens(captions, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids.to(where)
         with torch.no_grad():
             clean = vae.encode(pixels * 2 - 1).latent_dist.mode().float() * vae.config.scaling_factor
             context = text(ids)[0]
         noise = torch.randn_like(clean)
-        times = torch.randint(0, 1000, (len(scenes),)).to(where)
+        times = torch.randint(0, 1000, (2, len(scenes))).amax(0).to(where)  # more of the noisy ones, which decide what goes where
         a = alphas[times].view(-1, 1, 1, 1)
         noisy, wanted = a.sqrt() * clean + (1 - a).sqrt() * noise, a.sqrt() * noise - (1 - a).sqrt() * clean
         down, middle = control(noisy, times, encoder_hidden_states=context, controlnet_cond=edges(pixels), return_dict=False)

@@ -71,7 +71,7 @@ PARTS: dict[str, Callable[[Path, Size, Painter], Path]] = {
 }
 
 
-ONLY_PIXELS = ("vae", "upscaler")
+ONLY_PIXELS = ("vae", "upscaler", "controlnet")
 
 
 def begin_with(work: Path, pipeline: Path) -> None:

@@ -76,7 +76,7 @@ SIZES = {
         captioner=Plan(steps=6500, batch=24, learning_rate=8e-4),
         scorer=Plan(steps=1800, batch=48, learning_rate=8e-4),
         upscaler=Plan(steps=6000, batch=8, learning_rate=8e-4),
-        controlnet=Plan(steps=800, batch=16, learning_rate=3e-4),
+        controlnet=Plan(steps=1000, batch=12, learning_rate=1.5e-3, warm_up=40, average=0.99),
     ),
     # A few steps of everything, to see that the recipe runs.
     "smoke": Size(

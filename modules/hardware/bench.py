@@ -19,6 +19,7 @@ from modules.hardware import policies
 from modules.hardware.choice import choose_dtypes, pick, unusable
 from modules.hardware.detect import Device, diagnoses, probe, probe_in_child
 from modules.hardware.memory import memory
+from modules.hardware.peak import Peak
 
 CACHE_AGE_S = 30 * 86400
 GIB = 2**30
@@ -89,6 +90,10 @@ class Bench:
     def memory(self) -> dict[str, Any]:
         """Bytes, in the shape of A1111's /sdapi/v1/memory."""
         return memory(self.device.kind, self.device.torch_name)
+
+    def peak(self) -> Peak:
+        """Counts the most memory that a job needs on this device."""
+        return Peak(self.device.kind, self.device.torch_name)
 
     def lines(self) -> list[str]:
         """The three lines shown at the start."""

@@ -167,6 +167,8 @@ class PictureRunner:
             self._warn(run, warning)
         keep_inputs(run, self._saver, self._desk.inputs)
         began = time.perf_counter()
+        peak = self._bench.peak()
+        peak.begin()
         end = None
         if self._house is not None and resolved.visit is not None:
             stage = self._stage(run)
@@ -182,6 +184,7 @@ class PictureRunner:
             notes=tuple(run.notes.values()),
             seconds=run.seconds,
             interrupted=control.interrupted,
+            peak_bytes=peak.bytes(),
         )
         if end is not None:
             trace = end(result)

@@ -32,6 +32,7 @@ class Picture:
 class Result:
     """What a generation job leaves: pictures in order (the grid first when there is one), warnings, seconds spent.
 
+    peak_bytes: the most memory that the device, or on the CPU the process, held meanwhile; 0: not known.
     notes: what was found on the way and is in order, such as how much of a LoRA was used.
     trace: what scripts did: a row for each of their hooks that ran, see `modules.hooks.Trace`.
     """
@@ -41,6 +42,7 @@ class Result:
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     interrupted: bool = False
+    peak_bytes: int = 0
     trace: tuple[dict[str, Any], ...] = ()
 
     def to_data(self) -> dict[str, Any]:
@@ -50,6 +52,7 @@ class Result:
     def from_data(cls, data: dict[str, Any]) -> Self:
         return cls(
             trace=tuple(data.get("trace", ())),
+            peak_bytes=data.get("peak_bytes", 0),
             pictures=tuple(Picture(**p) for p in data["pictures"]),
             warnings=tuple(data["warnings"]),
             notes=tuple(data.get("notes", ())),

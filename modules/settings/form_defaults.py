@@ -76,6 +76,20 @@ def checked(tab: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def bound(field: KnobField, name: str, value: Any) -> int | float:
+    """A control's minimum, maximum or step, checked. Raises RequestFault."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise RequestFault(name, "must be a number", got=value)
+    if name == "step":
+        if value <= 0:
+            raise RequestFault(name, "must be above 0", got=value)
+        return value
+    low, high = field.knob.low, field.knob.high
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise RequestFault(name, f"must lie between {low} and {high}", got=value)
+    return value
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

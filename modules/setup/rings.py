@@ -76,10 +76,10 @@ def run_ring(program: Path, python: Path, ring: str, rest: Sequence[str], env: d
     code, counts, failed = _pytest(program, python, [*paths_of(ring), *_processes(ring), *rest], env)
     unsteady: tuple[str, ...] = ()
     if ring != "chosen" and 0 < len(failed) <= MOST_AGAIN and counts[1] + counts[2] == len(failed):
-        again, second, _ = _pytest(program, python, [*failed, *rest], env)
-        if again == 0 and second[0] == len(failed):
-            code, unsteady = 0, tuple(failed)
-            counts = (counts[0] + second[0], 0, 0, counts[3])
+        again, second, still = _pytest(program, python, [*failed, *rest], env)
+        if second[0] + len(still) == len(failed):
+            code, unsteady = again, tuple(name for name in failed if name not in still)
+            counts = (counts[0] + second[0], *second[1:3], counts[3])
     seconds = time.monotonic() - began
     if code == NOTHING_COLLECTED:
         return Outcome(ring=ring, state="not run", why="no test of it was selected", seconds=seconds)

@@ -15,6 +15,7 @@ from typing import Any
 
 from modules.faults import RequestFault
 from modules.knobs import KnobField, coerce
+from modules.settings.form_defaults import bound
 
 FILE = "ui-config.json"
 FIELDS = ("value", "minimum", "maximum", "step", "visible")
@@ -85,23 +86,10 @@ def _checked(field: KnobField, name: str, value: Any, choices: list[str]) -> Any
             raise RequestFault(name, "must be true or false", got=value)
         return value
     if name != "value":
-        return _bound(field, name, value)
+        return bound(field, name, value)
     value = coerce(field, value)
     wanted = value if isinstance(value, list) else [value]
     missing = [v for v in wanted if choices and v not in choices]
     if missing:
         raise RequestFault(name, f"{missing[0]!r} is not among the choices", got=value, allowed=choices)
-    return value
-
-
-def _bound(field: KnobField, name: str, value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise RequestFault(name, "must be a number", got=value)
-    if name == "step":
-        if value <= 0:
-            raise RequestFault(name, "must be above 0", got=value)
-        return value
-    low, high = field.knob.low, field.knob.high
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise RequestFault(name, f"must lie between {low} and {high}", got=value)
     return value

@@ -18,7 +18,7 @@ RESULT_MS = 120_000
 def type_prompt(page: Page, text: str) -> None:
     """Until the form holds it: a long prompt makes its box grow, and Generate moves with it."""
     page.fill("#txt2img_prompt textarea", text)
-    page.wait_for_function("words => darkroom.formOf('txt2img').prompt === words", arg=text)
+    page.wait_for_function("words => (darkroom.formOf('txt2img').prompt ?? '') === words", arg=text)
 
 
 def set_number(page: Page, elem_id: str, value: float) -> None:

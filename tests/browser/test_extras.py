@@ -7,7 +7,6 @@ import json
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -55,11 +54,11 @@ def paste(page: Page, data: bytes) -> None:
     )
 
 
-def shown_size(page: Page) -> Any:
-    image = page.locator("#extras_gallery .dr-after")
-    expect(image).to_be_visible()
-    page.wait_for_function("document.querySelector('#extras_gallery .dr-after').naturalWidth > 0")
-    return image.evaluate("i => [i.naturalWidth, i.naturalHeight]")
+def is_shown(page: Page, width: int, height: int) -> None:
+    """Until the picture on show has this size, in pixels."""
+    expect(page.locator("#extras_gallery .dr-after")).to_be_visible()
+    of = "document.querySelector('#extras_gallery .dr-after')"
+    page.wait_for_function(f"{of}.naturalWidth === {width} && {of}.naturalHeight === {height}")
 
 
 def made_over_the_api(server: Server, image: Image.Image) -> None:
@@ -78,7 +77,7 @@ def test_a_dropped_picture_is_enlarged_and_stands_beside_the_old_one(real: Serve
     page.locator("#extras_upscaler_1 input").click()
     page.get_by_role("option", name="2x-Tiny").click()
     page.click("#extras_generate")
-    assert shown_size(page) == [80, 60]
+    is_shown(page, 80, 60)
     expect(page.locator("#html_info_extras")).to_contain_text("a red apple, 3d")
     expect(page.locator("#html_info_extras")).to_contain_text("Postprocess upscaler: 2x-Tiny")
     slider = page.get_by_label("How much of the picture before is shown")
@@ -92,7 +91,7 @@ def test_a_dropped_picture_is_enlarged_and_stands_beside_the_old_one(real: Serve
     page.reload()
     page.wait_for_function("window.__booted === true")
     extras(page)
-    assert shown_size(page) == [80, 60]
+    is_shown(page, 80, 60)
     expect(page.locator("#extras_image .dr-line")).to_contain_text("apple.png")
     expect(page.locator("#extras_upscaler_1 input")).to_have_value("2x-Tiny")
 
@@ -124,7 +123,7 @@ def test_a_batch_and_a_folder_with_a_broken_file(real: Server, open_page: Open, 
     page.click("#extras_generate")
     expect(page.locator(".dr-extras-strip li")).to_have_count(2)
     page.get_by_label("Result 2 of 2").click()
-    assert shown_size(page) == [62, 60]
+    is_shown(page, 62, 60)
     place = real.data / "in"
     place.mkdir()
     (place / "good.png").write_bytes(data_of(noise()))

@@ -14,8 +14,9 @@ from modules.users import ADMIN, GUEST, Users
 from modules.users.passwords import Passwords
 from tests.browser.conftest import ready
 from tests.browser.drawing_runner import drawing_server
-from tests.browser.driving import generate, shown_infotext, type_prompt
+from tests.browser.driving import generate, shown_infotext, type_prompt, wait_until
 from tests.browser.servers import Server
+from tests.remote.stand_ins import CLOUDFLARED_LINES, QUICK, Bench, gone
 from tests.server.walking import basic
 
 GOOD = "correct horse"
@@ -109,6 +110,40 @@ def test_it_fits_a_phone_and_can_be_read(asking: Server, visit: Callable[..., Pa
 def light(colour: str) -> int:
     """The sum of the parts of "rgb(r, g, b)"."""
     return sum(int(part) for part in colour[4:-1].split(","))
+
+
+def test_who_is_connected_is_signed_out_and_a_tunnel_opens_and_closes(
+    asking: Server, visit: Callable[..., Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = Bench(tmp_path / "programs", monkeypatch)
+    programs.says("cloudflared", CLOUDFLARED_LINES, stream="stderr")
+    guest, page = visit(f"{asking.url}/"), visit(f"{asking.url}/", viewport={"width": 1300, "height": 900})
+    for there, name in ((guest, "gus"), (page, "ada")):
+        enter(there, name)
+        ready(there)
+    page.get_by_role("tab", name="System").click()
+    people = page.locator("#dr_remote [data-part=sessions]")
+    expect(people.locator("li", has_text="ada").filter(has_text="this browser")).to_have_count(1)
+    people.locator("li", has_text="gus").get_by_role("button", name="Sign out").click()
+    expect(people.locator("li", has_text="gus")).to_have_count(0)
+    expect(guest.get_by_role("button", name="Sign in")).to_be_visible()
+
+    tunnel = page.locator("#dr_remote [data-part=bars]")
+    tunnel.get_by_label("Which tunnel").select_option("ngrok")
+    expect(tunnel).to_contain_text("Its program is not on this machine")
+    expect(tunnel.get_by_role("button", name="Open a tunnel")).to_be_disabled()
+    tunnel.get_by_label("Which tunnel").select_option("cloudflared")
+    tunnel.get_by_role("button", name="Open a tunnel").click()
+    expect(tunnel.locator(".dr-remote-state")).to_have_text("Open")
+    way = page.locator("#dr_remote [data-part=ways] li", has_text=QUICK)
+    expect(way.get_by_role("link")).to_have_attribute("href", QUICK)
+    way.locator("img").scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('.dr-remote-way img')].every((code) => code.naturalWidth > 0)")
+    tunnel.get_by_role("button", name="Close the tunnel").click()
+    expect(tunnel.locator(".dr-remote-state")).to_have_text("Off")
+    expect(way).to_have_count(0)
+    [call] = programs.calls("cloudflared")
+    wait_until(lambda: gone(call["pid"]))
 
 
 def test_programs_go_on_with_basic(asking: Server) -> None:

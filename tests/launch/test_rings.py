@@ -85,6 +85,13 @@ def test_what_fails_once_and_passes_alone_is_named(program: Path):
     assert any(outcome.unsteady[0] in line for line in rings.summary([outcome]))
 
 
+def test_what_fails_again_has_failed(program: Path):
+    (program / "tests" / "words" / "test_more.py").write_text(UNSTEADY)
+    (program / "tests" / "words" / "test_bad.py").write_text(BAD)
+    outcome = rings.run_ring(program, Path(sys.executable), "fast", ["-q", "-p", "no:cacheprovider"], dict(os.environ))
+    assert (outcome.state, outcome.counts, len(outcome.unsteady)) == ("failed", (3, 1, 0, 0), 2)
+
+
 def test_many_failures_are_no_chance(program: Path):
     wide = UNSTEADY.replace('[1, "a [b] (c)"]', f"range({rings.MOST_AGAIN + 1})")
     (program / "tests" / "words" / "test_more.py").write_text(wide)

@@ -23,6 +23,7 @@ NGROK_LINES = (
     '{"addr":"http://localhost:7860","lvl":"info","msg":"started tunnel","name":"command_line","obj":"tunnels","t":"2026-09-30T02:40:01Z",'
     '"url":"https://ab12-203-0-113-7.ngrok-free.app"}',
 )
+QUICK = "https://random-words-here-1234.trycloudflare.com"
 CLOUDFLARED_LINES = (
     "2026-08-31T12:00:00Z INF Thank you for trying Cloudflare Tunnel. Read https://developers.cloudflare.com/cloudflare-one/ first.",
     "2026-08-31T12:00:01Z INF Requesting new quick Tunnel on trycloudflare.com...",

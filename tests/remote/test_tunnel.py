@@ -17,10 +17,9 @@ from modules.folders import PROGRAM
 from modules.remote import Asked, Tunnel
 from modules.remote.state import EXPIRED, FAILED, OFF, OPEN, WAITING
 from modules.remote.tunnel import Pace, pauses
-from tests.remote.stand_ins import CLOUDFLARED_LINES, NGROK_LINES, Bench, gone, until
+from tests.remote.stand_ins import CLOUDFLARED_LINES, NGROK_LINES, QUICK, Bench, gone, until
 
 PUBLIC = "https://ab12-203-0-113-7.ngrok-free.app"
-QUICK = "https://random-words-here-1234.trycloudflare.com"
 # Starts another process and says its number, as npx does with node; neither ends by itself.
 WITH_A_CHILD = """
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

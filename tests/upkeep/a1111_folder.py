@@ -32,7 +32,9 @@ CONFIG: dict[str, Any] = {
     "tac_tagFile": "danbooru.csv", "n_rows": -1.0,
 }  # fmt: skip
 UI_CONFIG = {
-    "txt2img/Sampling steps/value": 28, "txt2img/Sampling steps/minimum": 1, "txt2img/Width/value": 512, "txt2img/Batch count/value": 1,
+    "txt2img/Sampling steps/value": 28, "txt2img/Sampling steps/minimum": 1, "txt2img/Width/value": 512,
+    "txt2img/Width/maximum": 4096, "txt2img/Width/step": 64, "txt2img/Height/maximum": "much", "txt2img/Tiling/visible": False,
+    "txt2img/Batch size/visible": True, "txt2img/Batch size/maximum": 8, "txt2img/Batch count/value": 1,
     "customscript/sampler.py/txt2img/Sampling method/value": "DPM++ 2M", "img2img/Denoising strength/value": 0.42,
     "customscript/xyz_grid.py/txt2img/X type/value": "Steps", "txt2img/Batch size/value": 999_999,
 }  # fmt: skip

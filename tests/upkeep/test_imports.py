@@ -23,6 +23,11 @@ from tests.upkeep import a1111_folder
 from tests.upkeep.conftest import Control
 
 PICTURES, MODELS = 120, 40
+SHAPES = (
+    {"key": "txt2img/Width/maximum", "then": 4096},
+    {"key": "txt2img/Width/step", "then": 64},
+    {"key": "txt2img/Tiling/visible", "then": False},
+)
 
 
 class Desk:
@@ -84,8 +89,11 @@ def test_looking_changes_nothing_and_tells_all(desk: Desk):
     assert "sd_hypernetwork" in left["quicksettings_list"]
     assert told["settings"]["unknown"] == ["tac_tagFile"]
     assert told["defaults"] == {
-        "taken": [{"key": "txt2img/Sampling steps/value", "then": 28}, {"key": "img2img/Denoising strength/value", "then": 0.42}],
-        "left": [["txt2img/Batch size/value", "must lie between 1 and 64; it was '999999'"]],
+        "taken": [{"key": "txt2img/Sampling steps/value", "then": 28}, *SHAPES, {"key": "img2img/Denoising strength/value", "then": 0.42}],
+        "left": [
+            ["txt2img/Height/maximum", "must be a number; it was 'much'"],
+            ["txt2img/Batch size/value", "must lie between 1 and 64; it was '999999'"],
+        ],
     }
     assert told["styles"] == {"new": ["inked", "plain"], "count": 2, "same": 0}
     assert sum(row["files"] for row in told["models"]) == MODELS

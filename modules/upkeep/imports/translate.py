@@ -11,9 +11,9 @@ from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
 from modules.faults import RequestFault
-from modules.knobs import coerce, knobs_of
+from modules.knobs import KnobField, coerce, knobs_of
 from modules.settings import Settings
-from modules.settings.form_defaults import FORMS, keys_of, plain_key
+from modules.settings.form_defaults import FORMS, bound, keys_of, plain_key
 
 # Beginnings of names -> why such settings stay as they are here.
 LEFT: Mapping[str, str] = {
@@ -104,13 +104,19 @@ def _file(text: str) -> str:
 
 
 def defaults_of(ui_config: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """(key -> value of the forms' controls that a person had chosen there and that differ here, those that do not fit and why)."""
+    """(key -> value of the forms' controls that a person had chosen there and that differ here, those that do not fit and why).
+
+    Ranges, steps and hidden controls too, where they differ from what stands here, which begins as A1111 writes it.
+    """
     known = {key: one for tab in FORMS for key, one in keys_of(tab).items()}
     taken: dict[str, Any] = {}
     left: list[tuple[str, str]] = []
     for name, value in ui_config.items():
         key = plain_key(name)
-        if key not in known or value in (None, ""):
+        if value in (None, ""):
+            continue
+        if key not in known:
+            _take_shape(key, value, now, known, taken, left)
             continue
         knob = known[key]
         if value in USUAL.get(knob.knob.label, ()) or value == knob.default or value in NOTHING:
@@ -123,3 +129,20 @@ def defaults_of(ui_config: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[d
         if now.get(key) != checked:
             taken[key] = checked
     return taken, left
+
+
+def _take_shape(
+    key: str, value: Any, now: Mapping[str, Any], known: Mapping[str, KnobField], taken: dict[str, Any], left: list[tuple[str, str]]
+) -> None:
+    """A control's minimum, maximum or step, or that it is hidden."""
+    control, _, part = key.rpartition("/")
+    knob = known.get(f"{control}/value")
+    if knob is None or now.get(key) in (None, value):
+        return
+    if part == "visible" and value is False:
+        taken[key] = value
+    elif part in ("minimum", "maximum", "step"):
+        try:
+            taken[key] = bound(knob, part, value)
+        except RequestFault as fault:
+            left.append((key, f"{fault.why}; it was {str(value)[:80]!r}"))

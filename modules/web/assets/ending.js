@@ -72,7 +72,9 @@
     const total = whole?.result?.seconds?.total;
     if (state.state !== "done" || !total) return;
     const about = expected[job.tab];
-    told[job.tab] = `Took ${darkroom.seconds(total)}${about && !job.batch ? `; about ${darkroom.seconds(about)} were expected` : ""}`;
+    const peak = whole.result.peak_bytes;
+    const took = `Took ${darkroom.seconds(total)}${about && !job.batch ? `; about ${darkroom.seconds(about)} were expected` : ""}`;
+    told[job.tab] = `${took}${peak ? ` · ${size(peak)} of memory at most` : ""}`;
     asked[job.tab] = ""; // the next look knows more
     put(job.tab, told[job.tab]);
   };
