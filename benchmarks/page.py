@@ -131,9 +131,7 @@ def heap_over(browser: Browser, url: str, generations: int) -> list[tuple[int, f
     for count in range(1, generations + 1):
         page.evaluate(f"document.shownBefore = {SHOWN}")
         page.click("#txt2img_generate")
-        page.wait_for_function(
-            f"!document.body.dataset.busy && (document.querySelector({SHOWN})?.textContent ?? '') !== document.shownBefore"
-        )
+        page.wait_for_function(f"!document.body.dataset.busy && {SHOWN} !== document.shownBefore")
         if count % EVERY == 0 or count == EVERY // 5:
             for _ in range(2):
                 session.send("HeapProfiler.collectGarbage")

@@ -39,6 +39,14 @@ def moved(pixels: torch.Tensor, rng: random.Random) -> torch.Tensor:
     return functional.grid_sample(pixels[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
 
 
+def edge_f1(made: torch.Tensor, wanted: torch.Tensor, reach: int = 2) -> float:
+    """F1 of two maps of edges (H, W) in {0, 1}; an edge counts as found within reach pixels."""
+    near = [functional.max_pool2d(x[None, None], 2 * reach + 1, 1, reach)[0, 0] for x in (made, wanted)]
+    precision = float((made * near[1]).sum() / made.sum().clamp_min(1))
+    recall = float((wanted * near[0]).sum() / wanted.sum().clamp_min(1))
+    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+
+
 def make(work: Path, size: Size, painter: Painter) -> Path:
     """Train with everything else frozen and save in float16. Returns the folder."""
     where, pipeline = device(), work / "pipeline"

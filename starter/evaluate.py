@@ -142,7 +142,7 @@ def control(pack: Pack) -> str:
     """
     from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 
-    from starter.controlnet import edges, moved
+    from starter.controlnet import edge_f1, edges, moved
 
     net = ControlNetModel.from_pretrained(pack.place("controlnet"), dtype=torch.float32, local_files_only=True)
     pipe = StableDiffusionControlNetPipeline(**pack.pipeline.components, controlnet=net, requires_safety_checker=False)
@@ -154,17 +154,10 @@ def control(pack: Pack) -> str:
     generators = [torch.Generator().manual_seed(n) for n in range(len(prompts))]
     led = pipe(prompts, image=wanted, num_inference_steps=20, guidance_scale=5.0, generator=generators).images
     scores = [
-        np.mean([_edge_f1(edges(pixels(i)[None])[0, 0], w[0]) for i, w in zip(images, wanted, strict=True)])
+        np.mean([edge_f1(edges(pixels(i)[None])[0, 0], w[0]) for i, w in zip(images, wanted, strict=True)])
         for images in (led, pack.draw(prompts))
     ]
     return f"F1 {scores[0]:.2f} with, {scores[1]:.2f} without"
-
-
-def _edge_f1(made: torch.Tensor, wanted: torch.Tensor, reach: int = 2) -> float:
-    near = [functional.max_pool2d(x[None, None], 2 * reach + 1, 1, reach)[0, 0] for x in (made, wanted)]
-    precision = float((made * near[1]).sum() / made.sum().clamp_min(1))
-    recall = float((wanted * near[0]).sum() / wanted.sum().clamp_min(1))
-    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
 
 
 def _inputs(pack: Pack) -> tuple[list[str], list[Image.Image]]:

@@ -92,8 +92,10 @@ class Bench:
         return memory(self.device.kind, self.device.torch_name)
 
     def peak(self) -> Peak:
-        """Counts the most memory that a job needs on this device."""
-        return Peak(self.device.kind, self.device.torch_name)
+        """Counts from now on the most memory that is needed on this device."""
+        peak = Peak(self.device.kind, self.device.torch_name)
+        peak.begin()
+        return peak
 
     def lines(self) -> list[str]:
         """The three lines shown at the start."""

@@ -168,7 +168,6 @@ class PictureRunner:
         keep_inputs(run, self._saver, self._desk.inputs)
         began = time.perf_counter()
         peak = self._bench.peak()
-        peak.begin()
         end = None
         if self._house is not None and resolved.visit is not None:
             stage = self._stage(run)

@@ -160,7 +160,7 @@ def test_the_library_lists_them_by_architecture(places: Folders) -> None:
         library.close()
     assert {name: (row.architecture, row.extra["control"]) for name, row in rows.items()} == {
         "canny": ("sd1", "controlnet"), "deep xl": ("sdxl", "controlnet"), "adapter": ("sd1", "t2i_adapter"),
-        "in pieces": ("sd1", "controlnet"),
+        "darkroom-starter-canny": ("sd1", "controlnet"), "in pieces": ("sd1", "controlnet"),
     }  # fmt: skip
 
 

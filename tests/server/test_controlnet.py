@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,7 +69,8 @@ def opened(text: str) -> Image.Image:
 def test_lists_have_the_extensions_shapes(maps: TestClient):
     assert maps.get("/controlnet/version").json() == {"version": 3}
     assert maps.get("/controlnet/settings").json() == {"control_net_unit_count": 3}
-    assert maps.get("/controlnet/model_list?update=true").json() == {"model_list": []}
+    [title] = maps.get("/controlnet/model_list?update=true").json()["model_list"]
+    assert re.fullmatch(r"darkroom-starter-canny \[[0-9a-f]{8}\]", title)
     told = maps.get("/controlnet/module_list").json()
     assert told["module_list"][0] == "none"
     assert list(told["module_detail"]) == told["module_list"]
@@ -85,7 +87,9 @@ def test_control_types_begin_with_all(maps: TestClient):
     kinds = maps.get("/controlnet/control_types").json()["control_types"]
     assert next(iter(kinds)) == "All"
     assert all(set(kind) == {"module_list", "model_list", "default_option", "default_model"} for kind in kinds.values())
-    assert (kinds["Canny"]["default_option"], kinds["Canny"]["default_model"]) == ("canny", "None")
+    assert kinds["Canny"]["default_option"] == "canny"
+    assert kinds["Canny"]["default_model"].startswith("darkroom-starter-canny")
+    assert kinds["Depth"]["default_model"] == "None"
     assert (kinds["Tile"]["default_option"], kinds["All"]["default_option"]) == ("tile_resample", "none")
 
 

@@ -20,6 +20,7 @@
   const following = new Map(); // id -> {after, on(answer), done(answer)}
   let reading = Promise.resolve();
   let timer = 0;
+  let looks = 0; // of the list of models, and what has changed in it since
 
   const root = () => darkroom.byId("dr_caption");
   const part = (selector) => root()?.querySelector(selector);
@@ -117,6 +118,8 @@
   // What the model is told to do, for those that are told; whether it reads words, a region or a beginning beside that.
   const task = () => (form.mode === "caption" ? (model()?.tasks ?? []).find((one) => one.name === form.task) : undefined);
   const reads = (told) => told?.reads || !here.asked || (model()?.does ?? []).includes("prompt");
+  // A way of writing belongs to a model; with another one, and until the models are listed, it is word by word.
+  const preset = () => (form.preset === BY_WORD || (model()?.presets ?? []).includes(form.preset) ? form.preset : form.preset && BY_WORD);
   // What a request leaves open is left out.
   const writing = () => {
     const found = {};
@@ -124,8 +127,9 @@
       const value = control(name)?.value ?? form[name] ?? "";
       if (value !== "") found[name] = control(name)?.tagName === "SELECT" ? value === "true" : Number(value);
     }
-    if (form.preset === BY_WORD) found.num_beams ??= found.num_return_sequences > 1 && !found.do_sample ? found.num_return_sequences : 1;
-    else if (form.preset) found.preset = form.preset;
+    const chosen = preset();
+    if (chosen === BY_WORD) found.num_beams ??= found.num_return_sequences > 1 && !found.do_sample ? found.num_return_sequences : 1;
+    else if (chosen) found.preset = chosen;
     return found;
   };
   const tags = () => form.mode !== "interrogate" && (model()?.does ?? []).includes("tags");
@@ -190,20 +194,21 @@
   const paintWriting = async (row) => {
     const box = control("preset");
     const presets = row?.presets ?? [];
-    if (form.preset !== BY_WORD && form.preset !== "" && !presets.includes(form.preset)) form.preset = BY_WORD;
+    const chosen = preset();
     const usual = row?.writing ?? {};
     const own = usual.num_beams ? `The model's own: ${usual.num_beams} beams, ${usual.max_length} tokens` : "The model's own";
-    box.replaceChildren(...[[BY_WORD, "Word by word"], ["", own], ...presets.map((name) => [name, name])].map(([value, words]) => new Option(words, value, false, value === form.preset)));
-    part("[data-do=caption-preset-remove]").disabled = form.preset === BY_WORD || form.preset === "";
+    box.replaceChildren(...[[BY_WORD, "Word by word"], ["", own], ...presets.map((name) => [name, name])].map(([value, words]) => new Option(words, value, false, value === chosen)));
+    part("[data-do=caption-preset-remove]").disabled = chosen === BY_WORD || chosen === "";
     let values = usual;
-    if (row && form.preset && form.preset !== BY_WORD) {
-      const query = new URLSearchParams({ model: row.name, name: form.preset });
+    if (row && chosen && chosen !== BY_WORD) {
+      const query = new URLSearchParams({ model: row.name, name: chosen });
       values = await ask(`internal/captions/presets?${query}`).catch(() => usual);
+      if (row !== model() || chosen !== preset()) return; // another one was chosen meanwhile
     }
     for (const name of WRITING) {
       const field = control(name);
       if (!field) continue;
-      const value = form.preset === BY_WORD && name === "num_beams" ? 1 : values[name] ?? { num_return_sequences: 1, seed: -1, batch_size: 8 }[name];
+      const value = chosen === BY_WORD && name === "num_beams" ? 1 : values[name] ?? { num_return_sequences: 1, seed: -1, batch_size: 8 }[name];
       if (field.tagName === "SELECT") field.options[0].textContent = value === undefined ? "as it is" : value ? "as it is: yes" : "as it is: no";
       else field.placeholder = value ?? "";
     }
@@ -237,17 +242,22 @@
 
   // ---- Ways of writing that are kept beside the model ---------------------------------------------------------------
 
-  const presets = (answer) => { const row = model(); if (row) row.presets = answer.presets; };
+  const presets = (answer) => {
+    looks += 1; // a list that is on its way is older
+    const row = model();
+    if (row) row.presets = answer.presets;
+  };
   darkroom.on("caption-preset-save", () => {
     part(".dr-cap-naming").hidden = false;
     const box = control("preset_name");
-    box.value = form.preset === BY_WORD ? "" : form.preset;
+    box.value = preset() === BY_WORD ? "" : preset();
     box.focus();
   });
   darkroom.on("caption-preset-keep", async () => {
     const name = control("preset_name").value.trim();
     try {
-      const base = form.preset && form.preset !== BY_WORD ? await ask(`internal/captions/presets?${new URLSearchParams({ model: model().name, name: form.preset })}`) : {};
+      const chosen = preset();
+      const base = chosen && chosen !== BY_WORD ? await ask(`internal/captions/presets?${new URLSearchParams({ model: model().name, name: chosen })}`) : {};
       const answer = await ask("internal/captions/presets", { model: model().name, name, ...base, ...writing() });
       presets(answer);
       form.preset = name;
@@ -263,7 +273,7 @@
   });
   darkroom.on("caption-preset-remove", async () => {
     try {
-      presets(await ask("internal/captions/presets/remove", { model: model().name, name: form.preset }));
+      presets(await ask("internal/captions/presets/remove", { model: model().name, name: preset() }));
       form.preset = BY_WORD;
       keep();
       paintModels();
@@ -397,8 +407,10 @@
   // ---- When the tab is opened for the first time --------------------------------------------------------------------
 
   const look = async () => {
+    const mark = (looks += 1);
     try {
-      here = { ...(await ask("internal/captions")), asked: true };
+      const found = await ask("internal/captions");
+      if (mark === looks || !here.asked) here = { ...found, asked: true };
     } catch (error) {
       say("The captioners could not be listed", error.message);
     }
