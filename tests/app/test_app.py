@@ -92,6 +92,7 @@ def test_unsaved_pictures_stay_out_of_outputs(app: App) -> None:
     assert Path(picture.path).is_relative_to(app.folders.job_files)
 
 
+@pytest.mark.slow
 def test_a_job_that_the_whole_program_was_killed_in_is_made_again_with_the_same_pixels(app: App, tmp_path: Path) -> None:
     waiting = build(Flags(data_dir=str(tmp_path)))
     slow = waiting.submit(GenerationRequest.from_data({**APPLE, "seed": -1, "steps": 150}))
