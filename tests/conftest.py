@@ -16,6 +16,8 @@ from hypothesis import settings
 
 from modules.folders import PROGRAM, Folders
 
+pytest_plugins = ["tests.ordering"]
+
 # Property tests draw the same cases in every run, so that a run says something about the change and not about luck.
 # Others are drawn with `--hypothesis-profile=default`.
 settings.register_profile("same", derandomize=True)

@@ -19,7 +19,6 @@ from modules.setup import chromium
 NOTHING_COLLECTED = 5
 OWN_FOLDERS = ("house", "model", "browser", "faults")
 RINGS = ("house", "fast", "model", "browser", "faults")
-SIDE_BY_SIDE = ("house", "fast", "model", "browser")  # rings whose files do not need the whole machine
 MOST_PROCESSES = 4  # each holds torch
 MOST_AGAIN = 5  # more failures than these are no chance
 COUNTS = ("passed", "failed", "errors", "skipped")
@@ -96,9 +95,12 @@ def _pytest(program: Path, python: Path, words: Sequence[str], env: dict[str, st
 
 
 def _processes(ring: str) -> list[str]:
-    """Words for pytest that spread the files of a ring over the cores."""
+    """Words for pytest that spread the files of a ring over the cores, in the order of tests/ordering.py.
+
+    The plugin's own order would put the files with few tests last, and those hold the longest.
+    """
     count = min(os.cpu_count() or 1, MOST_PROCESSES)
-    return ["-n", str(count), "--dist", "loadfile"] if ring in SIDE_BY_SIDE and count > 1 else []
+    return ["-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder"] if ring in RINGS and count > 1 else []
 
 
 def paths_of(ring: str) -> list[str]:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +24,14 @@ from modules.app import build
 from modules.flags import Flags
 app = build(Flags(data_dir=sys.argv[1]))
 app.start(required=True)
-print("started", flush=True)
+end = time.monotonic() + 120
+while (live := app.jobs.live(sys.argv[2])) is None or live.step < 3:
+    assert time.monotonic() < end, "the job does not begin"
+    time.sleep(0.02)
+print("at work", flush=True)
 time.sleep(600)
 """
+LONG = 60  # steps that nobody can make between being seen at work and being killed
 APPLE = {"prompt": "a red apple, 3d", "steps": 10, "cfg_scale": 5, "seed": 42}
 
 
@@ -92,26 +96,25 @@ def test_unsaved_pictures_stay_out_of_outputs(app: App) -> None:
     assert Path(picture.path).is_relative_to(app.folders.job_files)
 
 
+@pytest.mark.slow
 def test_a_job_that_the_whole_program_was_killed_in_is_made_again_with_the_same_pixels(app: App, tmp_path: Path) -> None:
     waiting = build(Flags(data_dir=str(tmp_path)))
-    slow = waiting.submit(GenerationRequest.from_data({**APPLE, "seed": -1, "steps": 150}))
+    slow = waiting.submit(GenerationRequest.from_data({**APPLE, "seed": -1, "steps": LONG}))
     queued = waiting.submit(GenerationRequest.from_data(APPLE))
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], cwd=PROGRAM, stdout=subprocess.PIPE, text=True)
-    end = time.monotonic() + 120
-    while waiting.jobs.get(slow.id).state != "running":
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    time.sleep(1.0)
+    command = [sys.executable, "-c", OWNER, str(tmp_path), slow.id]
+    owner = subprocess.Popen(command, cwd=PROGRAM, stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "at work\n"
+    assert waiting.jobs.get(slow.id).state == "running"
     os.kill(owner.pid, signal.SIGKILL)
     owner.wait()
-    assert owner.stdout is not None
     owner.stdout.close()
     assert waiting.start(required=True)
     again = waiting.jobs.wait(slow.id, 180)
     assert (again.state, again.attempts) == ("done", 2)
     assert waiting.jobs.wait(queued.id, 60).state == "done"
     [remade] = Result.from_data(again.result or {}).pictures
-    [reference] = make(app, seed=remade.seed, steps=150).pictures
+    [reference] = make(app, seed=remade.seed, steps=LONG).pictures
     with Image.open(remade.path) as a, Image.open(reference.path) as b:
         assert a.tobytes() == b.tobytes()
     waiting.stop()

@@ -55,6 +55,7 @@ def grave(page: Page, place: str = "body", only: tuple[str, ...] = ()) -> list[A
     return [fault for fault in page.evaluate(RUN, {"place": place, "only": only}) if fault["impact"] in GRAVE]
 
 
+@pytest.mark.slow
 def test_no_tab_has_a_serious_fault_nor_what_opens_over_it(page: Page):
     """One page for all of it, as opening one takes longer than looking at it."""
     every_tab(page)

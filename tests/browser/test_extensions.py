@@ -121,6 +121,7 @@ def install(page: Page, source: Path) -> None:
     page.wait_for_function("!window.before && window.__booted === true", timeout=180_000)
 
 
+@pytest.mark.slow
 def test_an_extension_is_installed_and_does_its_work(server: Server, source: Path, open_page: Callable[..., Page]):
     page = open_page(server)
     install(page, source)

@@ -69,6 +69,7 @@ def settings_are_kept(page: Page, values: dict[str, str]) -> None:
     expect(page.locator(".dr-train-settings .dr-train-saved")).to_have_text("Settings are saved")
 
 
+@pytest.mark.slow
 def test_from_pictures_to_a_lora_in_a_prompt(real: Server, open_page: Open):
     page = train_tab(open_page(real))
     expect(page.locator(".dr-train-none")).to_contain_text("Teach a model something it has never seen")
@@ -175,6 +176,7 @@ def test_sessions_are_cloned_packed_taken_in_renamed_and_deleted(real: Server, o
     assert "four" not in names
 
 
+@pytest.mark.slow
 def test_pictures_of_a_folder_are_trained_paused_resumed_and_stopped(real: Server, open_page: Open):
     holiday = real.data / "holiday"
     holiday.mkdir()

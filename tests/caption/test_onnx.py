@@ -130,6 +130,7 @@ def out(model_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
+@pytest.mark.slow
 def test_onnx_runtime_says_what_torch_says(out: Path, pictures: list[Image.Image]):
     found = describe(out)
     torchs, onnxs = load(found, device="cpu", dtype="float32"), load(found, device="cpu", dtype="float32", backend=ONNX)

@@ -62,6 +62,7 @@ def wait_all(jobs: Jobs, ids: list[str], seconds: float) -> None:
     assert all(jobs.get(job_id).state in FINISHED for job_id in ids), [jobs.get(j).state for j in ids]
 
 
+@pytest.mark.slow
 def test_the_worker_is_killed_ten_times(tmp_path: Path) -> None:
     folders, chance = Folders.at(tmp_path), random.Random(1)
     jobs = Jobs(folders, {}, runner=RUNNER)

@@ -99,6 +99,27 @@ def test_many_failures_are_no_chance(program: Path):
     assert (outcome.state, outcome.counts, outcome.unsteady) == ("failed", (1, rings.MOST_AGAIN + 1, 0, 0), ())
 
 
+def test_files_with_slow_tests_begin_and_stay_whole(program: Path, monkeypatch: pytest.MonkeyPatch):
+    """By the hook that every ring has, and by pytest's plugin, which has an order of its own unless it is told otherwise."""
+    slow = "import pytest\npytestmark = pytest.mark.slow\ndef test_long():\n    pass\n"
+    files = {"test_a.py": GOOD, "test_b.py": GOOD + GOOD.replace("good", "well"), "test_c.py": slow, "test_words.py": GOOD}
+    for name, text in files.items():
+        (program / "tests" / "words" / name).write_text(text)
+    (program / "pytest.ini").write_text("[pytest]\nmarkers = slow: long\n")
+    monkeypatch.setenv("PYTEST_PLUGINS", "xdist.plugin,tests.ordering")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    words = rings._processes("fast")
+    words[words.index("-n") + 1] = "1"  # one process takes them in the order in which they are dealt out
+    report = program / "report.xml"
+    code = rings.subprocess.call(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words, f"--junitxml={report}", "tests/words"], cwd=program
+    )
+    assert code == 0
+    began = [case.get("classname", "") for case in rings.ET.parse(report).getroot().iter("testcase")]
+    assert began == ["tests.words.test_c", "tests.words.test_b", "tests.words.test_b", "tests.words.test_a", "tests.words.test_words"]
+
+
 def test_named_files_run_alone(program: Path, no_pytest: None):
     code, said = run(program, "tests/words/test_words.py::test_good")
     assert code == 0

@@ -179,6 +179,7 @@ def _accepted(ask: Ask, asked: dict[str, Any]) -> ResolvedRequest:
         raise
 
 
+@pytest.mark.slow
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(asked=_REQUESTS, extension=st.sampled_from(["png", "jpg", "webp", "avif"]))
 def test_request_to_file_and_back_is_the_same(ask: Ask, asked: dict[str, Any], extension: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from modules.library.pictures import Pictures
 from modules.prompts.styles import Styles
 from modules.samplers import SAMPLERS, SCHEDULES
 from modules.server import create
-from modules.settings import SettingsStore
+from modules.settings import Settings, SettingsStore
 from tests.server.fake_jobs import FakeJobs
 
 LOCAL = "http://127.0.0.1:7860"
@@ -34,9 +35,38 @@ def library(tmp_path_factory: pytest.TempPathFactory, starter_path: object) -> I
     made.close()
 
 
+@pytest.fixture(scope="module")
+def one_app(tmp_path_factory: pytest.TempPathFactory, library: Library) -> App:
+    """The App of all tests of a file that says `ONE_SERVER = True`: building the routes takes longer than most tests do.
+
+    Each test gets an empty job room, the settings as they ship, and none of the pictures that another has sent or made.
+    """
+    folders = Folders.at(tmp_path_factory.mktemp("data"))
+    return app_over(folders, library, FakeJobs(folders))
+
+
+@pytest.fixture(scope="module")
+def one_api(one_app: App) -> FastAPI:
+    return create(one_app)
+
+
+def shares(request: pytest.FixtureRequest) -> bool:
+    return getattr(request.module, "ONE_SERVER", False)
+
+
 @pytest.fixture
-def jobs(folders: Folders) -> FakeJobs:
-    return FakeJobs(folders)
+def folders(request: pytest.FixtureRequest) -> Folders:
+    """Of the test, or of the server that it shares."""
+    return request.getfixturevalue("one_app").folders if shares(request) else Folders.at(data=request.getfixturevalue("data_dir"))
+
+
+@pytest.fixture
+def jobs(request: pytest.FixtureRequest, folders: Folders) -> FakeJobs:
+    if not shares(request):
+        return FakeJobs(folders)
+    room = cast(FakeJobs, request.getfixturevalue("one_app").jobs)
+    room.begin()
+    return room
 
 
 def app_over(folders: Folders, library: Library, jobs: FakeJobs, **flags: Any) -> App:
@@ -67,13 +97,20 @@ def make_api(make_app: Callable[..., App]) -> Callable[..., FastAPI]:
 
 
 @pytest.fixture
-def app(make_app: Callable[..., App]) -> App:
-    return make_app()
+def app(request: pytest.FixtureRequest, make_app: Callable[..., App], jobs: FakeJobs) -> App:
+    if not shares(request):
+        return make_app()
+    shared = request.getfixturevalue("one_app")
+    if shared.settings.current != Settings():
+        shared.settings.set(Settings().to_data(), anywhere=True)
+    for left in (shared.folders.outputs, shared.folders.job_files, shared.folders.inputs):
+        shutil.rmtree(left, ignore_errors=True)
+    return shared
 
 
 @pytest.fixture
-def api(app: App) -> FastAPI:
-    return create(app)
+def api(request: pytest.FixtureRequest, app: App) -> FastAPI:
+    return request.getfixturevalue("one_api") if shares(request) else create(app)
 
 
 @pytest.fixture

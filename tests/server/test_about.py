@@ -31,6 +31,8 @@ from modules.settings import Settings
 from tests.browser.servers import free_port
 from tests.server.conftest import LOCAL
 
+ONE_SERVER = True
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 

@@ -25,6 +25,8 @@ from modules.upkeep.reach import Reach, is_public, public_address
 from tests.server.fake_jobs import FakeJobs
 from tests.upkeep.web import Page, Site
 
+ONE_SERVER = True
+
 PUBLIC, ELSEWHERE = "93.184.216.34", "1.1.1.1"
 ON = Settings(api_enable_requests=True)
 DOORS = [

@@ -25,6 +25,8 @@ from tests.processing.folder_trial import make
 from tests.processing.pictures import data_of, noise
 from tests.server.conftest import LOCAL
 
+ONE_SERVER = True
+
 __all__ = ["model_of"]
 ROUTE = "/sdapi/v1/interrogate"
 BACKEND = "tests.processing.caption_backend:build"

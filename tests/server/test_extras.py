@@ -22,6 +22,8 @@ from tests.processing.test_extras import Control
 from tests.server.fake_jobs import FakeJobs
 from tests.upscale.networks import tiny
 
+ONE_SERVER = True
+
 SINGLE, BATCH = "/sdapi/v1/extra-single-image", "/sdapi/v1/extra-batch-images"
 
 

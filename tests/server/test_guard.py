@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from modules.faults import SetupFault
 from modules.flags import Flags
+from modules.folders import Folders
+from modules.library import Library
+from modules.server import create
 from modules.server.access import GENERATED_USER, Access, is_loopback, parse_users
 from modules.server.guard import SECURITY_HEADERS
-from tests.server.conftest import LOCAL
+from tests.server.conftest import LOCAL, app_over
+from tests.server.fake_jobs import FakeJobs
 from tests.server.walking import Walker, basic
 
 SOCKET = LOCAL.replace("http", "ws") + "/ws"
@@ -40,26 +45,29 @@ def page() -> Starlette:
     return Starlette(routes=[WebSocketRoute("/ws", socket), Route("/{path:path}", anything, methods=methods)])
 
 
-@pytest.fixture
-def client_of(make_api: Callable[..., FastAPI]) -> Callable[..., TestClient]:
-    def make(**flags: Any) -> TestClient:
-        api = make_api(**flags)
+@pytest.fixture(scope="module")
+def api_with(tmp_path_factory: pytest.TempPathFactory, library: Library) -> Callable[..., FastAPI]:
+    """Makes a server with the stand-in of the page. Tests share those of the same flags: the guard keeps nothing of what it let through."""
+
+    def make(**flags: Any) -> FastAPI:
+        folders = Folders.at(tmp_path_factory.mktemp("data"))
+        api = create(app_over(folders, library, FakeJobs(folders), **flags))
         api.mount("/", page())
-        return TestClient(api, base_url=LOCAL)
+        return api
 
     return make
 
 
-@pytest.fixture
-def walker(make_api: Callable[..., FastAPI]) -> Callable[..., Walker]:
-    """A server to walk through."""
+@pytest.fixture(scope="module")
+def client_of(api_with: Callable[..., FastAPI]) -> Callable[..., TestClient]:
+    made = functools.cache(api_with)
+    return lambda **flags: TestClient(made(**flags), base_url=LOCAL)
 
-    def make(**flags: Any) -> Walker:
-        api = make_api(**flags)
-        api.mount("/", page())
-        return Walker(api)
 
-    return make
+@pytest.fixture(scope="module")
+def walker(api_with: Callable[..., FastAPI]) -> Callable[..., Walker]:
+    """A server to walk through, other than that of `client_of`: the walker takes its routes away."""
+    return functools.cache(lambda **flags: Walker(api_with(**flags)))
 
 
 def is_api(path: str) -> bool:

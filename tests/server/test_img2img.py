@@ -22,6 +22,8 @@ from modules.settings import Settings
 from modules.upkeep.reach import Answer, DownloadFault, Reach
 from tests.server.fake_jobs import FakeJobs
 
+ONE_SERVER = True
+
 IMG2IMG = "/sdapi/v1/img2img"
 
 

@@ -19,6 +19,8 @@ from modules.prompts.styles import Style
 from modules.request import GenerationRequest
 from tests.server.fake_jobs import FakeJobs
 
+ONE_SERVER = True
+
 TEXT = "a red apple\nNegative prompt: blur\nSteps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7.0, Seed: 1, Size: 64x32"
 
 

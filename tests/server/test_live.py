@@ -67,6 +67,7 @@ def test_saved_pictures_come_with_their_grid_first(live: TestClient, live_app: A
     assert len(list(live_app.folders.outputs.rglob("*.png"))) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
 def test_a_killed_worker_costs_the_client_nothing_and_the_server_goes_on_answering(live: TestClient, live_app: App) -> None:
     answers: list[Any] = []

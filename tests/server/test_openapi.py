@@ -16,6 +16,7 @@ from tests.server.openapi_cases import report, run_cases
 from tests.server.stand_in import stand_in_server
 
 
+@pytest.mark.slow
 def test_no_made_up_request_breaks_the_server(tmp_path: Path) -> None:
     found = run_cases(tmp_path, 500, seed_number=20)
     assert found.cases >= 500

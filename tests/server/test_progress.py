@@ -13,6 +13,8 @@ from modules.jobs import Job
 from modules.request import GenerationRequest
 from tests.server.fake_jobs import FakeJobs
 
+ONE_SERVER = True
+
 PROGRESS, POLL = "/sdapi/v1/progress", "/internal/progress"
 POLL_KEYS = {"active", "queued", "completed", "progress", "eta", "live_preview", "id_live_preview", "textinfo"}
 STATE_KEYS = {

@@ -17,6 +17,8 @@ from modules.processing.calls import call_named
 from modules.prompts.styles import Style
 from modules.server import tokens
 
+ONE_SERVER = True
+
 ROUTE = "/internal/token-count"
 
 

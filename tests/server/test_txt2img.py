@@ -19,6 +19,8 @@ from modules.jobs import Job
 from modules.pixels.metadata import read_parameters
 from tests.server.fake_jobs import FakeJobs
 
+ONE_SERVER = True
+
 TXT2IMG = "/sdapi/v1/txt2img"
 INFO_KEYS = {
     "prompt",
