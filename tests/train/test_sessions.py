@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from modules.faults import RequestFault, UnknownName
 from modules.folders import Folders
 from modules.request.train import TrainConfig
-from modules.train import state
+from modules.train import archive, state
 from modules.train.sessions import Session, home_of, session_name
 
 
@@ -115,3 +118,34 @@ def test_a_folder_moved_elsewhere_is_the_same_session(folders: Folders, tmp_path
     moved = Session.open(there, "moved")
     assert moved.config().session == "moved"
     assert moved.summary().step == 20
+
+
+@pytest.fixture
+def another_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system, where the machine has one; else a folder elsewhere."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or not os.access(shared, os.W_OK) or shared.stat().st_dev == tmp_path.stat().st_dev:
+        (tmp_path / "elsewhere").mkdir()
+        yield tmp_path / "elsewhere"
+        return
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        yield Path(folder)
+
+
+def test_sessions_may_lie_on_another_disk(folders: Folders, another_disk: Path):
+    """models/train as a link to a mounted drive: made, trained on, copied, packed, taken in again and removed there."""
+    home_of(folders).parent.mkdir(parents=True)
+    home_of(folders).symlink_to(another_disk, target_is_directory=True)
+    session = filled(folders)
+    assert (another_disk / "my_cat" / "config.toml").is_file()
+    state.save(session.paths.state, 21, {"step": 21})
+    assert session.summary().step == 21
+    with session.lock():
+        assert Session.list(folders)[0].running
+    assert session.clone(folders, "copy", trained=True).summary().step == 21
+    packed = archive.export(session, folders.data / "session.zip")
+    session.delete()
+    with packed.open("rb") as file:
+        assert archive.take_in(folders, file, "back").summary().step == 21
+    assert sorted(one.name for one in Session.list(folders)) == ["back", "copy"]
+    assert sorted(path.name for path in another_disk.iterdir() if path.is_dir()) == ["back", "copy"]
