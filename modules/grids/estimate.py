@@ -29,6 +29,7 @@ class Estimate:
     megapixels: of all pictures of cells; grid_px: (width, height) of the grid without words; sheets: files that it takes.
     seconds: None while nothing was measured; sure: it was measured with these models at these sizes.
     models: that are needed, by name; loads: how often one is loaded; memory_bytes: for the largest model and the drawing of the grid.
+    peak_bytes: the most that earlier jobs with these models at these sizes held; 0 while one of them was not measured.
     """
 
     cells: int
@@ -42,6 +43,7 @@ class Estimate:
     models: tuple[str, ...]
     loads: int
     memory_bytes: int
+    peak_bytes: int = 0
 
     @property
     def words(self) -> str:
@@ -54,19 +56,21 @@ class Estimate:
             parts.append(_loads(len(self.models), self.loads))
         parts.append(f"grid {self.grid_px[0]} × {self.grid_px[1]}{f' in {self.sheets} files' if self.sheets > 1 else ''}")
         if self.pictures:
-            parts.append(f"{_size(self.memory_bytes)} of memory")
+            parts.append(f"{_size(max(self.peak_bytes, self.memory_bytes))} of memory")
         return ", ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
 class _Rate:
-    """Of one earlier job. work: pixels times steps; area: pixels that were decoded."""
+    """Of one earlier job. work: pixels times steps; area: pixels that were decoded; made: what its memory depends on most."""
 
     model: str
     size: tuple[int, int]
+    made: tuple[int, int, int]
     sample_s: float
     decode_s: float
     beside_s: float
+    peak_bytes: int
 
 
 def estimate(
@@ -96,8 +100,18 @@ def estimate(
         cells=len(cells), made=made, pictures=sum(c.batch_size * c.n_iter for c in todo),
         megapixels=round(sum(_area(c) * c.batch_size * c.n_iter for c in todo) / MEGA, 3), grid_px=frame.size, sheets=len(sheets),
         seconds=round(seconds, 1) if known else None, sure=sure, models=_models(todo), loads=loads,
-        memory_bytes=max(_model_bytes(todo), grid),
+        memory_bytes=max(_model_bytes(todo), grid), peak_bytes=_peak(todo, rates),
     )  # fmt: skip
+
+
+def _peak(todo: Sequence[ResolvedRequest], rates: Sequence[_Rate]) -> int:
+    """The largest of the cells' measured peaks; 0 while one is not known. Newest first, so that a change of the program shows."""
+    measured: dict[tuple[str, tuple[int, int, int]], int] = {}
+    for rate in rates:
+        if rate.peak_bytes:
+            measured.setdefault((rate.model, rate.made), rate.peak_bytes)
+    peaks = [measured.get((cell.checkpoint.title, (*_size_of(cell), cell.batch_size)), 0) for cell in todo]
+    return max(peaks) if peaks and all(peaks) else 0
 
 
 def _seconds(cell: ResolvedRequest, rates: Sequence[_Rate]) -> tuple[float | None, bool]:
@@ -121,10 +135,14 @@ def _rate(job: Job) -> _Rate | None:
     count = len(resolved["all_seeds"])
     hires = resolved.get("hires") or {}
     work = _sum_work(resolved["width"], resolved["height"], resolved["steps"], hires)
-    area = (hires.get("width") or resolved["width"]) * (hires.get("height") or resolved["height"])
+    width, height = hires.get("width") or resolved["width"], hires.get("height") or resolved["height"]
+    area = width * height
     beside = seconds.get("total", 0.0) - seconds["sample"] - seconds.get("decode", 0.0)
-    return _Rate(resolved["checkpoint"]["title"], (resolved["width"], resolved["height"]), seconds["sample"] / max(1, work * count),
-                 seconds.get("decode", 0.0) / max(1, area * count), beside)  # fmt: skip
+    return _Rate(
+        model=resolved["checkpoint"]["title"], size=(resolved["width"], resolved["height"]), made=(width, height, resolved["batch_size"]),
+        sample_s=seconds["sample"] / max(1, work * count), decode_s=seconds.get("decode", 0.0) / max(1, area * count), beside_s=beside,
+        peak_bytes=int((job.result or {}).get("peak_bytes") or 0),
+    )  # fmt: skip
 
 
 def _work(cell: ResolvedRequest) -> float:

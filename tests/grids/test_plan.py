@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from modules import infotext
 from modules.faults import RequestFault
 from modules.grids.asked import GridAsked
-from modules.grids.estimate import Estimate
+from modules.grids.estimate import Estimate, estimate
 from modules.grids.plan import MOST_CELLS, Layout, digest_of, from_infotext, in_order, lay_out
 from modules.request import Checkpoint, GenerationRequest, Network, RefinerPass, ResolvedRequest
 from modules.settings import Settings
@@ -159,3 +160,20 @@ def test_what_a_grid_takes_in_words(values: dict[str, Any], words: str) -> None:
         "models": ("a", "b"), "loads": 2, "memory_bytes": 39_000_000,
     }  # fmt: skip
     assert words in Estimate(**{**start, **values}).words
+
+
+def past(cell: ResolvedRequest, peak_bytes: int, sample_s: float = 4.0) -> Any:
+    """A finished job of that request."""
+    told = {"seconds": {"sample": sample_s, "decode": 1.0, "total": 5.5}, "peak_bytes": peak_bytes}
+    return SimpleNamespace(state="done", resolved=cell.to_data(), result=told)
+
+
+def test_time_and_memory_are_those_of_earlier_jobs() -> None:
+    layout, cell, large = grid(("Steps", "2,4")), resolved(), resolved(width=128, height=128)
+    jobs = [past(cell, 900), past(cell, 700), past(large, 5000), past(resolved("b"), 40)]
+    known = estimate(layout, [cell], [0], 0, jobs, "a")
+    assert (known.seconds, known.sure, known.peak_bytes) == (5.1, True, 900), "the newest counts"
+    assert estimate(layout, [cell, large], [0, 1], 0, jobs, "a").peak_bytes == 5000
+    unlike = [resolved(batch_size=2), resolved(width=192), resolved("c")]
+    assert [estimate(layout, [cell, other], [0, 1], 0, jobs, "a").peak_bytes for other in unlike] == [0, 0, 0]
+    assert estimate(layout, [cell], [0], 0, [past(cell, 0)], "a").peak_bytes == 0

@@ -95,6 +95,7 @@ class GridPlan(Answer):
     models: list[str]
     loads: int
     memory_bytes: int
+    peak_bytes: int
 
 
 class GridAxisState(Answer):
@@ -164,7 +165,7 @@ def plan_of(prepared: Prepared) -> GridPlan:
     return GridPlan(
         words=about.words, cells=about.cells, made=about.made, pictures=about.pictures, megapixels=about.megapixels,
         width=about.grid_px[0], height=about.grid_px[1], files=about.sheets, seconds=about.seconds, sure=about.sure,
-        models=list(about.models), loads=about.loads, memory_bytes=about.memory_bytes,
+        models=list(about.models), loads=about.loads, memory_bytes=about.memory_bytes, peak_bytes=about.peak_bytes,
     )  # fmt: skip
 
 

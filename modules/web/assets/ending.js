@@ -15,11 +15,11 @@
     if (place && place.textContent !== words) place.textContent = words;
   };
   const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.max(1, Math.round(bytes / 1e6))} MB`);
-  const words = ({ pictures, seconds, sure, loads, memory_bytes: memory }) => [
+  const words = ({ pictures, seconds, sure, loads, memory_bytes: memory, peak_bytes: peak }) => [
     pictures === 1 ? "1 picture" : `${pictures} pictures`,
     seconds === null ? "time not known yet" : `about ${darkroom.seconds(seconds)}${sure ? "" : ", roughly"}`,
     loads ? "the model is loaded first" : "",
-    memory ? `weights ${size(memory)}` : "",
+    peak ? `${size(peak)} of memory, as before` : memory ? `weights ${size(memory)}` : "",
   ].filter(Boolean).join(" · ");
   // Something to know about the form, for a moment; then the estimate again.
   darkroom.say = (tab, text) => {
