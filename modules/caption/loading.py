@@ -15,7 +15,7 @@ import transformers
 from modules.caption import CAPTIONERS, Kind, tagger
 from modules.caption.installed import Installed, describe
 from modules.caption.onnx_running import opened
-from modules.caption.quantised import configured, full_bytes, held_bytes
+from modules.caption.quantised import configured, fit_kernels, full_bytes, held_bytes
 from modules.caption.tagging import opened_tagger
 from modules.faults import ModelFault
 from modules.request.caption import ONNX, TORCH
@@ -115,6 +115,8 @@ def _by_torch(kind: Kind, found: Installed, device: str, dtype: str, precision: 
     model.eval().requires_grad_(False)
     if quantised is None:
         model.to(device)
+    else:
+        fit_kernels(model)
     return Captioner(found, kind, model, processor, device, dtype, precision if quantised else "", full_bytes(model) if quantised else 0)
 
 

@@ -18,6 +18,7 @@ from modules.request.caption import FOUR_BIT, INT8, QUANTISED
 
 PACKAGE = "bitsandbytes"
 _DEPTH = 4
+KERNEL_ROWS, BLOCK = 32, 64  # what bitsandbytes packs together, and how many weights share a scale
 
 
 def configured(precision: str, dtype: str) -> BitsAndBytesConfig | None:
@@ -35,6 +36,14 @@ def configured(precision: str, dtype: str) -> BitsAndBytesConfig | None:
     if precision == FOUR_BIT:
         return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=getattr(torch, dtype))
     raise ValueError(precision)
+
+
+def fit_kernels(model: torch.nn.Module) -> None:
+    """Layers of 4 bits whose shape bitsandbytes' kernel for processors with AVX-512 and bfloat16 refuses take its usual one."""
+    layers: list[Any] = [module for module in model.modules() if getattr(module, "support_avx512bf16_for_cpu", False)]
+    for layer in layers:
+        rows, columns = layer.weight.quant_state.shape
+        layer.support_avx512bf16_for_cpu = rows % KERNEL_ROWS == 0 and columns % BLOCK == 0
 
 
 def held_bytes(model: torch.nn.Module) -> int:

@@ -16,7 +16,7 @@ from modules.caption import quantised as room
 from modules.caption.installed import describe
 from modules.caption.loading import Captioner, load
 from modules.caption.matching import match
-from modules.caption.quantised import full_bytes, held_bytes
+from modules.caption.quantised import fit_kernels, full_bytes, held_bytes
 from modules.caption.writing import write
 from modules.faults import ModelFault
 from modules.folders import PROGRAM
@@ -38,7 +38,9 @@ def _theirs(folder: Path, precision: str) -> torch.nn.Module:
         "4-bit": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32),
     }[precision]
     cls = getattr(transformers, CAPTIONERS.get(describe(folder).kind).architecture)
-    return cls.from_pretrained(folder, dtype=torch.float32, quantization_config=config, device_map={"": "cpu"}).eval()
+    model = cls.from_pretrained(folder, dtype=torch.float32, quantization_config=config, device_map={"": "cpu"}).eval()
+    fit_kernels(model)  # bitsandbytes by itself fails with layers as narrow as these on some processors
+    return model
 
 
 @pytest.mark.parametrize("precision", ["int8", "4-bit"])
