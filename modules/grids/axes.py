@@ -154,6 +154,7 @@ A1111: tuple[Axis, ...] = (
     _row("Hires upscaler", "hr_upscaler", "str", choices="hr_upscalers", tabs=T2I),
     _row("Cond. Image Mask Weight", "inpainting_mask_weight", "float", tabs=I2I),
     _row("VAE", "sd_vae", "str", choices="vaes", shown="file", cost=0.7),
+    _row("UNet quantisation", "quantise_unet", "str", choices="quantisers", cost=0.8),
     _row("Styles", "styles", "str", add_styles, choices="styles"),
     _row("UniPC Order", "uni_pc_order", "int", unipc_order, cost=0.5),
     _row("Face restore", "face_restore", "str", restore_faces, shown="value"),
