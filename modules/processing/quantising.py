@@ -17,16 +17,15 @@ from modules.weights import model_folder
 from modules.weights.quantisers import NONE, QUANTISERS
 from modules.weights.quantisers.saved import claimed
 
-DENOISER, TEXT = SETTINGS = ("quantise_unet", "quantise_text_encoder")
+SETTINGS = ("quantise_unet", "quantise_text_encoder")
 
 
 def quantisers_of(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> dict[str, str]:
     """Component ("unet", "text_encoder_2", ...) -> name of the quantiser it is to be loaded with. The VAE is never among them."""
     family = FAMILIES.get(checkpoint.family)
-    wanted = {family.denoiser: settings.get(DENOISER, NONE)} | dict.fromkeys(
-        family.encoders_of(checkpoint.variant), settings.get(TEXT, NONE)
-    )
-    return {part: QUANTISERS.name_of(name) or name for part, name in wanted.items() if name not in ("", NONE)}
+    network, text = (str(settings.get(name) or NONE) for name in SETTINGS)
+    wanted = {family.denoiser: network} | dict.fromkeys(family.encoders_of(checkpoint.variant), text)
+    return {part: QUANTISERS.name_of(name) or name for part, name in wanted.items() if name != NONE}
 
 
 def chosen_quantisers(checkpoint: Checkpoint, settings: Settings) -> list[str]:

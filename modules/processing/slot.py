@@ -31,6 +31,7 @@ from modules.weights import taesd
 from modules.weights.embeddings import EmbeddingFile
 from modules.weights.held import held_bytes
 from modules.weights.quantisers import QUANTISERS
+from modules.weights.quantisers.component import is_quantised
 
 ROOM_SHARE = 1.5  # a model waits in memory only while room for the next one, this many times its own size, is left
 
@@ -117,7 +118,12 @@ class Slot:
     def of(cls, bench: Bench) -> Self:
         """The slot of a worker's bench."""
         device = (bench.device.kind, bench.device.torch_name)
-        return cls(bench.place, bench.lift, bench.dtype, lambda: bench.memory()["ram"]["free"], aside=bench.aside, device=device)
+
+        def place(pipeline: Any) -> None:
+            refuse_layerwise(pipeline, bench.policy)
+            bench.place(pipeline)
+
+        return cls(place, bench.lift, bench.dtype, lambda: bench.memory()["ram"]["free"], aside=bench.aside, device=device)
 
     @property
     def title(self) -> str | None:
@@ -231,6 +237,14 @@ class Slot:
         self._models.clear()
         self._hooked.clear()
         free_unused()
+
+
+def refuse_layerwise(pipeline: Any, policy: str) -> None:
+    """Raises ModelFault where a memory policy would take quantised weights apart: it makes every weight anew from its numbers alone."""
+    if policy == "lowvram" and any(is_quantised(part) for part in pipeline.components.values() if isinstance(part, torch.nn.Module)):
+        raise ModelFault(
+            "Quantised weights cannot be moved layer by layer, as --lowvram does. Start with --medvram, or set both quantisations to None."
+        )
 
 
 def free_unused() -> None:

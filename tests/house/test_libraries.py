@@ -16,14 +16,12 @@ PICTURES = frozenset({"PIL", "numpy", "cv2", "piexif"})
 SERVER = frozenset({"fastapi", "starlette", "uvicorn", "pydantic"})
 PAGE = frozenset({"gradio", "gradio_client"})
 MACHINE = frozenset({"psutil", "torch_directml"})
-QUANTISERS = frozenset({"bitsandbytes", "torchao", "optimum"})  # a person installs these; each is asked for by one file of quantisers
 # Room or floor -> what it may import beside the standard library and modules. A room's own row goes before its floor's.
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "knobs": frozenset({"annotated_types"}),
     "ground": frozenset(),
     "words": frozenset(),
     "hardware": TENSORS | MACHINE,
-    "weights": TENSORS | PICTURES | QUANTISERS,
     "upscale": TENSORS | PICTURES | {"spandrel"},
     "caption": TENSORS | PICTURES | {"onnx", "onnxruntime"},
     # one process trains a session; scikit-image's cascade finds faces; free memory; the log that TensorBoard reads
@@ -57,7 +55,7 @@ ASKS: dict[tuple[str, str], str] = {
 TYPES_ONLY: dict[str, frozenset[str]] = {"web": frozenset({"fastapi"}), "launch": frozenset({"fastapi"})}
 # launch.py starts on a bare Python: what it imports at its top must run there.
 BARE_ROOMS = frozenset({"faults", "registry", "folders", "flags", "setup"})
-HEAVY = TENSORS | PICTURES | SERVER | PAGE | MACHINE | QUANTISERS | {"spandrel", "skimage", "tensorboardX", "onnx", "onnxruntime"}
+HEAVY = TENSORS | PICTURES | SERVER | PAGE | MACHINE | {"spandrel", "skimage", "tensorboardX", "onnx", "onnxruntime"}
 # (file, own module it imports inside a function) -> why not at the top.
 LATE_OWN: dict[tuple[str, str], str] = {
     ("modules/web/mounting.py", "modules.web.page"): "imports Gradio, seconds of work; the API answers meanwhile",

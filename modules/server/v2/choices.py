@@ -119,7 +119,8 @@ def lists_of(app: App) -> Mapping[str, List]:
 
 
 def _quantisers() -> list[Choice]:
-    rows = [Choice(value=name, label=f"{name} ({row.title})", aliases=[]) for name, row in QUANTISERS]
+    """Those whose package is missing say what to install."""
+    rows = [Choice(value=name, label=f"{name}: {row.missing or row.title}", aliases=[]) for name, row in QUANTISERS]
     return [*_plain([NONE]), *rows]
 
 

@@ -19,11 +19,11 @@ from modules.knobs import knobs_of
 from modules.upkeep.places import FOLDERS
 from modules.upkeep.work import KINDS
 from modules.web.controls import Controls
-from modules.weights.quantisers import NONE, QUANTISERS
 from modules.web.events import QUIET, THEN, fault_data, js, owner_of
 from modules.web.messages import fault_box
 from modules.web.model_cards import INSTALLED, WORKS, known_models
 from modules.web.ui_config import UiConfig
+from modules.weights.quantisers import NONE, QUANTISERS
 
 # Where each kind of work stands, with its heading and the word on its button.
 PAGES: Mapping[str, tuple[tuple[str, str, str], ...]] = {

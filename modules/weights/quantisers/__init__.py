@@ -8,7 +8,7 @@ from modules.registry import Registry
 from modules.weights.quantisers.bnb_4bit import FP4, NF4
 from modules.weights.quantisers.bnb_8bit import BNB_INT8
 from modules.weights.quantisers.fp8 import FP8, FP8_E5M2
-from modules.weights.quantisers.quanto import QUANTO_FLOAT8, QUANTO_INT4, QUANTO_INT8
+from modules.weights.quantisers.quanto import QUANTO_FLOAT8, QUANTO_INT8
 from modules.weights.quantisers.row import Quantiser
 from modules.weights.quantisers.torchao import AO_FLOAT8, AO_INT4, AO_INT8
 
@@ -27,5 +27,4 @@ QUANTISERS.add("torchao-float8", AO_FLOAT8)
 QUANTISERS.add("torchao-int4", AO_INT4)
 QUANTISERS.add("quanto-int8", QUANTO_INT8)
 QUANTISERS.add("quanto-float8", QUANTO_FLOAT8)
-QUANTISERS.add("quanto-int4", QUANTO_INT4)
 QUANTISERS.freeze()

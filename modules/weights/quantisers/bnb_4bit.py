@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modules.weights.quantisers.bnb_8bit import NEEDS, REFUSED
-from modules.weights.quantisers.row import Quantiser, Written
+from modules.weights.quantisers.bnb_8bit import NEEDS, PACKAGE, REFUSED
+from modules.weights.quantisers.row import Quantiser, Written, library
 
 _STATE = "weight."  # what comes with a weight: its scales, its 16 values, and a description
 
 
 def _empty(layer: Any, kind: str) -> Any:
-    import bitsandbytes
-
-    made = bitsandbytes.nn.Linear4bit(
+    made = library(PACKAGE).nn.Linear4bit(
         layer.in_features, layer.out_features, layer.bias is not None, compute_dtype=layer.weight.dtype, quant_type=kind, device="meta"
     )
     made.bias = layer.bias
@@ -25,14 +23,11 @@ def _empty(layer: Any, kind: str) -> Any:
 
 
 def _full(layer: Any) -> Any:
-    import bitsandbytes
-
+    functional = library(f"{PACKAGE}.functional")
     weight, state = layer.weight.data, layer.weight.quant_state
     if getattr(state, "packing_format_for_cpu", False):  # some processors lay the numbers out anew at the first use
-        from bitsandbytes.functional import _convert_weight_packed_for_cpu_inverse
-
-        weight, state = _convert_weight_packed_for_cpu_inverse(weight, state)
-    return bitsandbytes.functional.dequantize_4bit(weight, state).float().cpu()
+        weight, state = functional._convert_weight_packed_for_cpu_inverse(weight, state)
+    return functional.dequantize_4bit(weight, state).float().cpu()
 
 
 def _tensors(layer: Any) -> Written:
@@ -41,19 +36,16 @@ def _tensors(layer: Any) -> Written:
 
 def _row(kind: str, title: str, note: str) -> Quantiser:
     def make(layer: Any, torch_name: str) -> Any:
-        import bitsandbytes
-
         made = _empty(layer, kind)
-        made.weight = bitsandbytes.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type=kind, module=made).to("cpu")
+        made.weight = library(PACKAGE).nn.Params4bit(layer.weight.data, requires_grad=False, quant_type=kind, module=made).to("cpu")
         return made
 
     def restore(layer: Any, found: Written) -> Any:
-        import bitsandbytes
         import torch
 
         made, (tensors, _) = _empty(layer, kind), found
         stats = {name: value for name, value in tensors.items() if name.startswith(_STATE)}
-        made.weight = bitsandbytes.nn.Params4bit.from_prequantized(tensors["weight"], stats, device="cpu", module=made)
+        made.weight = library(PACKAGE).nn.Params4bit.from_prequantized(tensors["weight"], stats, device="cpu", module=made)
         made.bias = torch.nn.Parameter(tensors["bias"], requires_grad=False) if "bias" in tensors else None
         return made
 

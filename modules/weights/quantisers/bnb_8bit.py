@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modules.weights.quantisers.row import Quantiser, Written
+from modules.weights.quantisers.row import Quantiser, Written, library
 
 PACKAGE = "bitsandbytes"
 NEEDS = f"{PACKAGE}>=0.46.1"
@@ -18,10 +18,8 @@ THRESHOLD = 6.0  # as in the paper: inputs beyond it are outliers
 
 
 def _empty(layer: Any) -> Any:
-    import bitsandbytes
-
     logging.getLogger(PACKAGE).setLevel(logging.ERROR)  # it tells of every cast of every layer
-    made = bitsandbytes.nn.Linear8bitLt(
+    made = library(PACKAGE).nn.Linear8bitLt(
         layer.in_features, layer.out_features, layer.bias is not None, has_fp16_weights=False, threshold=THRESHOLD, device="meta"
     )
     made.bias = layer.bias
@@ -29,10 +27,8 @@ def _empty(layer: Any) -> Any:
 
 
 def _make(layer: Any, torch_name: str) -> Any:
-    import bitsandbytes
-
     made = _empty(layer)
-    made.weight = bitsandbytes.nn.Int8Params(layer.weight.data, requires_grad=False, has_fp16_weights=False).to("cpu")
+    made.weight = library(PACKAGE).nn.Int8Params(layer.weight.data, requires_grad=False, has_fp16_weights=False).to("cpu")
     return made
 
 
@@ -56,12 +52,11 @@ def _tensors(layer: Any) -> Written:
 
 
 def _restore(layer: Any, found: Written) -> Any:
-    import bitsandbytes
     import torch
 
     made, (tensors, _) = _empty(layer), found
     numbers = tensors["weight"]
-    made.weight = bitsandbytes.nn.Int8Params(numbers, requires_grad=False, has_fp16_weights=False, CB=numbers, SCB=tensors["SCB"])
+    made.weight = library(PACKAGE).nn.Int8Params(numbers, requires_grad=False, has_fp16_weights=False, CB=numbers, SCB=tensors["SCB"])
     made.bias = torch.nn.Parameter(tensors["bias"], requires_grad=False) if "bias" in tensors else None
     return made
 

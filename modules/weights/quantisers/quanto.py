@@ -1,6 +1,7 @@
 """optimum-quanto: the layer becomes one of quanto's own, its weight whole numbers or 8-bit floats with scales.
 
-diffusers says that it will leave quanto out at version 1.0; the rows stay while it works. Start reading at `QUANTO_INT8`.
+diffusers says that it will leave quanto out at version 1.0; the rows stay while it works. Its int4 has no row: under torch's inference
+mode, in which pictures are made here, its layers raise an error (0.2.7). Start reading at `QUANTO_INT8`.
 """
 
 from __future__ import annotations
@@ -8,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modules.weights.quantisers.row import Quantiser, Written
+from modules.weights.quantisers.row import Quantiser, Written, library
 
 
 def _layer(layer: Any, kind: str, device: str | None = None) -> Any:
-    import optimum.quanto
-
-    numbers: Any = getattr(optimum.quanto, f"q{kind}")
-    made: Any = optimum.quanto.QLinear
+    quanto = library("optimum.quanto")
+    numbers, made = getattr(quanto, f"q{kind}"), quanto.QLinear
     if device is None:
         return made.from_module(layer, weights=numbers)
     return made(
@@ -66,10 +65,3 @@ def _row(kind: str, **facts: Any) -> Quantiser:
 
 QUANTO_INT8 = _row("int8", title="quanto int8", bytes_per_weight=1.0, note="A scale for each row.", ran="CPU")
 QUANTO_FLOAT8 = _row("float8", title="quanto float8", bytes_per_weight=1.0, note="8-bit floats with a scale for each row.", ran="CPU")
-QUANTO_INT4 = _row(
-    "int4",
-    title="quanto int4",
-    bytes_per_weight=0.56,
-    note="The first use compiles quanto's kernels, which needs a C++ compiler and takes minutes.",
-    ran="CPU",
-)

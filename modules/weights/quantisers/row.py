@@ -6,6 +6,7 @@ Start reading at `Quantiser`, then `refusal`.
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,6 +77,11 @@ class Quantiser:
         """Raises ModelFault with `refusal`. name: its own in the list."""
         if why := self.refusal(kind):
             raise ModelFault(f"The quantisation {name} cannot be used here. {why.rstrip('.')}. Or choose another one, or None.")
+
+
+def library(name: str) -> Any:
+    """A module of a package that not everybody has installed; nothing is known of its types then."""
+    return importlib.import_module(name)
 
 
 def _number(version: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modules.weights.quantisers.row import Quantiser, Written
+from modules.weights.quantisers.row import Quantiser, Written, library
 
 NEEDS = "torchao>=0.16.0"
 _REFUSED = {
@@ -18,6 +18,7 @@ _REFUSED = {
     "directml": "torchao's tensors need a device of torch itself.",
 }
 _ONLY_CUDA = "torchao's 4-bit kernels are for NVIDIA cards."
+_FILES = "torchao.prototype.safetensors.safetensors_support"
 _NAMES = "tensor_names"  # in the header of a file: what all its tensors are called
 _LAYER = "layer."  # torchao wants a name before the last dot
 
@@ -28,18 +29,15 @@ def _full(layer: Any) -> Any:
 
 def _tensors(layer: Any) -> Written:
     """Under the names that torchao and diffusers write: "_weight_qdata", "_weight_scale"; the words say how they go together."""
-    from torchao.prototype.safetensors.safetensors_support import flatten_tensor_state_dict
-
-    flat, words = flatten_tensor_state_dict({f"{_LAYER}{name}": value for name, value in layer.state_dict().items()})
+    flat, words = library(_FILES).flatten_tensor_state_dict({f"{_LAYER}{name}": value for name, value in layer.state_dict().items()})
     return _inner(flat), _inner({name: text for name, text in words.items() if name != _NAMES})
 
 
 def _restore(layer: Any, found: Written) -> Any:
     import torch
-    from torchao.prototype.safetensors.safetensors_support import unflatten_tensor_state_dict
 
     tensors, words = ({f"{_LAYER}{name}": value for name, value in part.items()} for part in found)
-    whole, _ = unflatten_tensor_state_dict(tensors, {**words, _NAMES: json.dumps([*words])})
+    whole, _ = library(_FILES).unflatten_tensor_state_dict(tensors, {**words, _NAMES: json.dumps([*words])})
     for name, value in whole.items():
         setattr(layer, name.removeprefix(_LAYER), torch.nn.Parameter(value, requires_grad=False))
     return layer
@@ -55,20 +53,15 @@ def _row(
     """kind: name of torchao's configuration; on_device: its kernels want the weight there while it is made small."""
 
     def how() -> Any:
-        import torchao.quantization
-
-        return getattr(torchao.quantization, kind)(**(options or {}))
+        return getattr(library("torchao.quantization"), kind)(**(options or {}))
 
     def make(layer: Any, torch_name: str) -> Any:
-        from torchao.quantization import quantize_
-
-        quantize_(layer.to(torch_name) if on_device else layer, how())
+        library("torchao.quantization").quantize_(layer.to(torch_name) if on_device else layer, how())
         return layer.requires_grad_(False)
 
     def config(left_out: Sequence[str]) -> dict[str, Any]:
-        from torchao.core.config import config_to_dict
-
-        return {"quant_method": "torchao", "quant_type": {"default": config_to_dict(how())}, "modules_to_not_convert": [*left_out] or None}
+        how_told = library("torchao.core.config").config_to_dict(how())
+        return {"quant_method": "torchao", "quant_type": {"default": how_told}, "modules_to_not_convert": [*left_out] or None}
 
     def claims(config: Mapping[str, Any]) -> bool:
         asked: Any = config.get("quant_type")
