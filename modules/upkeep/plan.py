@@ -22,7 +22,9 @@ from modules.upkeep import known, work
 from modules.upkeep.captioner_plan import plan_export
 from modules.upkeep.places import CHECKPOINTS, FOLDERS, LORAS, PICKLES, VAES, find, listed, new_target, plain_name
 from modules.upkeep.sources import Source, parse_source
+from modules.weights import model_folder
 from modules.weights.quantisers import NONE, QUANTISERS
+from modules.weights.quantisers.saved import claimed
 
 WEIGHTS = (".safetensors", ".sft")
 DEVICE = "cpu"  # where the worker for files works
@@ -42,11 +44,16 @@ class Desk:
         return new_target(self.folders.model_folders(place)[0], name, suffix)
 
     def checkpoint(self, text: str, field: str) -> Checkpoint:
-        """Raises UnknownName, ModelFault."""
+        """Raises UnknownName; ModelFault for one whose weights are in few bits: nothing can be made of those."""
         try:
-            return self.library.find_checkpoint(text)
+            found = self.library.find_checkpoint(text)
         except UnknownName as fault:
             raise UnknownName(field, text, [row.title for row in self.library.checkpoints()]) from fault
+        configs = model_folder.read(Path(found.path)).configs if found.format == "folder" else {}
+        if small := [(part, name) for part, config in configs.items() if (name := claimed(config))]:
+            part, name = small[0]
+            raise ModelFault(f"{found.model_name} has its {part.replace('_', ' ')} in few bits ({name}). Take the model it was made of.")
+        return found
 
     def vae(self, text: str) -> str | None:
         """Path of the VAE file, None when none is asked for."""

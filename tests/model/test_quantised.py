@@ -151,6 +151,9 @@ def test_a_job_makes_a_folder_that_is_found_listed_and_loaded(shelf: Shelf, fami
     with pytest.raises(ModelFault, match="--medvram"):
         refuse_layerwise(loaded.pipeline, "lowvram")
     refuse_layerwise(loaded.pipeline, "medvram")
+    shelf.add(made)
+    with pytest.raises(ModelFault, match="Take the model it was made of"):
+        shelf.plan("convert", source=made.name)
     [said] = chosen_quantisers(model, Settings(quantise_unet="fp8-e5m2"))
     assert f"has its {loaded.family.denoiser} as {unet} on the disk" in said
     assert not [p for p in shelf.base.iterdir() if p.name.startswith(".")]
