@@ -15,10 +15,11 @@ import transformers
 from modules.caption import CAPTIONERS, Kind, tagger
 from modules.caption.installed import Installed, describe
 from modules.caption.onnx_running import opened
-from modules.caption.quantised import configured, fit_kernels, full_bytes, held_bytes
+from modules.caption.quantised import configured, fit_kernels, full_bytes
 from modules.caption.tagging import opened_tagger
 from modules.faults import ModelFault
 from modules.request.caption import ONNX, TORCH
+from modules.weights.held import held_bytes
 
 # What transformers raises for folders that are not as it expects.
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, IndexError)

@@ -1,6 +1,6 @@
-"""Captioners with weights of 8 or 4 bits, made while they are loaded (bitsandbytes, through transformers); and what a model really holds.
+"""Captioners with weights of 8 or 4 bits, made while they are loaded (bitsandbytes, through transformers); and what they held before.
 
-Matrices are made small, tables and norms stay as they are. Start reading at `configured` and `held_bytes`.
+Matrices are made small, tables and norms stay as they are. Start reading at `configured`.
 Source: LLM.int8() (arXiv 2208.07339) and NF4 (QLoRA, arXiv 2305.14314), as bitsandbytes has them.
 """
 
@@ -17,7 +17,6 @@ from modules.faults import ModelFault
 from modules.request.caption import FOUR_BIT, INT8, QUANTISED
 
 PACKAGE = "bitsandbytes"
-_DEPTH = 4
 KERNEL_ROWS, BLOCK = 32, 64  # what bitsandbytes packs together, and how many weights share a scale
 
 
@@ -46,19 +45,6 @@ def fit_kernels(model: torch.nn.Module) -> None:
         layer.support_avx512bf16_for_cpu = rows % KERNEL_ROWS == 0 and columns % BLOCK == 0
 
 
-def held_bytes(model: torch.nn.Module) -> int:
-    """Bytes of memory behind the weights of a model: each piece once, with the scales and tables that quantised weights bring along.
-
-    Counting numbers times their size would not do: quantised weights say that they are as large as before.
-    """
-    pieces: dict[int, int] = {}
-    for module in model.modules():
-        own = vars(module)
-        for held in (*module.parameters(recurse=False), *module.buffers(recurse=False), own.get("state"), own.get("quant_state")):
-            _count(held, pieces, _DEPTH)
-    return sum(pieces.values())
-
-
 def full_bytes(model: torch.nn.Module) -> int:
     """What the same weights hold in float32, told from the shapes that they had before."""
     seen: set[int] = set()
@@ -70,18 +56,3 @@ def full_bytes(model: torch.nn.Module) -> int:
         shape = getattr(getattr(weight, "quant_state", None), "shape", None)
         total += 4 * (shape.numel() if shape is not None else weight.numel())
     return total
-
-
-def _count(held: Any, pieces: dict[int, int], depth: int) -> None:
-    if isinstance(held, torch.Tensor):
-        if held.device.type != "meta":
-            storage = held.untyped_storage()
-            pieces[storage.data_ptr()] = storage.nbytes()
-        inner = list(vars(held).values()) if hasattr(held, "__dict__") else []
-    elif isinstance(held, list | tuple):
-        inner = list(held)
-    else:
-        inner = list(vars(held).values()) if hasattr(held, "__dict__") and not isinstance(held, type | torch.nn.Module) else []
-    if depth:
-        for part in inner:
-            _count(part, pieces, depth - 1)

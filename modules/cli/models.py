@@ -27,6 +27,7 @@ USAGE = "python launch.py models COMMAND"
 WORK = {
     "download": ("download", ("source",), "fetch a known model, org/name[:file] of the hub, or an https address"),
     "convert": ("convert", ("source",), "another form or precision of a model"),
+    "quantise": ("quantise", ("source",), "a model as a folder in 8 or 4 bits"),
     "merge": ("merge", ("model_a", "model_b", "model_c"), "mix two or three models"),
     "unpickle": ("unpickle", ("source",), "a .ckpt or .pt file as .safetensors, read in a locked-up process"),
     "extract-lora": ("extract_lora", ("tuned", "base"), "the difference of two models as a LoRA"),

@@ -63,6 +63,7 @@ class LoadPlan:
     """What to load. path: folder or file; dtype: "float32", "float16", "bfloat16"; variant, prediction: as `Match` says.
 
     parts: components that come from other files: name ("vae", "text_encoder", "text_encoder_2", "text_encoder_3") -> path.
+    quantise: component -> name in `modules.weights.quantisers.QUANTISERS`; device: (kind, torch's name) of the one it will work on.
     """
 
     path: Path
@@ -70,6 +71,8 @@ class LoadPlan:
     variant: str = ""
     prediction: str | None = None
     parts: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    quantise: Mapping[str, str] = field(default_factory=dict[str, str])
+    device: tuple[str, str] = ("cpu", "cpu")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from modules.weights.layouts.component import find
 from modules.weights.layouts.files import header_of, torch_dtype
 from modules.weights.layouts.module import load_component
 from modules.weights.model_folder import ModelFolder
+from modules.weights.quantisers import saved
 
 OPTIONAL: Mapping[str, tuple[str, ...]] = {"sd3": ("text_encoder_3",)}
 _FOLDERS = {"vae": "models/VAE", "unet": "models/Stable-diffusion", "transformer": "models/Stable-diffusion"}
@@ -53,7 +54,7 @@ _WIDTHS: Mapping[str, tuple[tuple[str, tuple[tuple[str, str], ...], int], ...]] 
 def load_folder(plan: LoadPlan, pipeline_class: str, *, layout: str = "") -> Any:
     """The pipeline of a diffusers folder, weights in plan.dtype, eval mode, on the CPU.
 
-    Components in plan.parts come from those files instead. An optional part the folder leaves out stays None.
+    Components in plan.parts come from those files instead. An optional part the folder leaves out stays None; quantised ones stay so.
     layout: worked out from the folder's classes when not given. Raises ModelFault, OSError.
     """
     folder = model_folder.read(plan.path)
@@ -67,6 +68,8 @@ def load_folder(plan: LoadPlan, pipeline_class: str, *, layout: str = "") -> Any
     given |= {
         name: load_component(path, layout, name, plan.dtype, published=plan.path) for name, path in plan.parts.items() if name in parts
     }
+    small = [name for name in parts if name not in given and saved.claimed(folder.configs.get(name, {}))]
+    given |= {name: saved.load(plan.path / name, layout, name, plan.dtype, plan.device) for name in small}
     pipeline = kind.from_pretrained(
         plan.path,
         dtype=torch_dtype(plan.dtype),

@@ -13,20 +13,29 @@ from modules.families.family import LoadPlan, Variant
 from modules.families.loading import load_folder, load_single
 from modules.families.parts import told
 from modules.weights import header
+from modules.weights.quantisers import QUANTISERS
+from modules.weights.quantisers.component import is_quantised, quantise
 
 
 def opened(plan: LoadPlan, layout: str, variant: Variant) -> Any:
     """The pipeline a plan asks for, of the class the variant names for text to picture; eval mode, on the CPU.
 
-    Raises ModelFault naming what is missing or broken.
+    Components that the plan wants quantised are so; what is on the disk that way already stays as it is. Raises ModelFault naming what is
+    missing or broken.
     """
     pipeline_class = variant.tasks["txt2img"]
     if plan.path.is_dir():
-        return load_folder(plan, pipeline_class, layout=layout)
-    pipeline = load_single(plan, layout, pipeline_class, shipped.folder(variant.config))
-    changes = scheduler_changes(plan)
-    if changes:
-        pipeline.scheduler = changed(pipeline.scheduler, changes)
+        pipeline = load_folder(plan, pipeline_class, layout=layout)
+    else:
+        pipeline = load_single(plan, layout, pipeline_class, shipped.folder(variant.config))
+        if changes := scheduler_changes(plan):
+            pipeline.scheduler = changed(pipeline.scheduler, changes)
+    for name, quantiser in plan.quantise.items():
+        component = getattr(pipeline, name, None)
+        if component is not None and not is_quantised(component):
+            row = QUANTISERS.get(quantiser)
+            row.check(quantiser, plan.device[0])
+            quantise(component, row, plan.device[1])
     return pipeline
 
 

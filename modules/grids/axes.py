@@ -25,7 +25,7 @@ _UNIT = re.compile(r"control_units\[(\d{1,2})\]\.(\w+)")
 _SETTING = re.compile(r"(?:override_settings|settings)\.(\w+)")
 _TAG_NAME = re.compile(r"lora weight(?::\s*|\[)(?P<name>[^\]]+)\]?", re.IGNORECASE)
 _TAG = re.compile(r"<(lora|lyco):([^:>]+)((?::[^>]*)?)>")
-NO_FP8 = "FP8 mode is not there: models keep the number type that the device computes with, so this axis would change nothing"
+NO_FP8 = "FP8 mode is not there under this name; take the axis UNet quantisation with the values None and fp8"
 
 
 def search_and_replace(holder: Any, value: str, values: Sequence[str]) -> dict[str, Any]:
@@ -171,14 +171,15 @@ COVERED = frozenset(axis.name for axis in A1111)
 
 
 def _further() -> tuple[Axis, ...]:
-    """What A1111 has no axis for: the weight of a LoRA, every other field of a request, and ControlNet's units."""
+    """What A1111 has no axis for: the weight of a LoRA, how the network is kept, every other field of a request, and ControlNet's units."""
     only = {**dict.fromkeys(knobs_of(Hires), T2I), **dict.fromkeys(knobs_of(Repaint), I2I), "denoising_strength": BOTH}
     fields = [of_knob(name, knob, tabs=only.get(name, BOTH)) for name, knob in KNOBS.items() if name not in COVERED]
     labels = [axis.label.casefold() for axis in (*A1111, *fields)]
     named = [dataclasses.replace(a, label=f"{a.label} ({a.name})") if labels.count(a.label.casefold()) > 1 else a for a in fields]
     listed = [name for name, knob in knobs_of(ControlUnit).items() if knob.kind in (bool, int, float, str)]
     units = [unit_axis(n, name) for n in range(UNITS) for name in listed]
-    return (_row("LoRA weight", "lora_weight", "float", lora_weight()), *named, *units)
+    quantised = _row("UNet quantisation", "quantise_unet", "str", choices="quantisers", cost=0.8)
+    return (_row("LoRA weight", "lora_weight", "float", lora_weight()), quantised, *named, *units)
 
 
 def unit_axis(place: int, name: str) -> Axis:

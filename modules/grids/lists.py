@@ -15,6 +15,7 @@ from modules.prompts.styles import Styles
 from modules.request.second import SAME_CHECKPOINT, SAME_SAMPLER, SAME_SCHEDULER
 from modules.samplers import SAMPLERS, SCHEDULES
 from modules.upscale.table import LATENT_MODES, upscaler_files, upscalers
+from modules.weights.quantisers import QUANTISERS
 
 AUTOMATIC, NONE = "Automatic", "None"
 
@@ -39,6 +40,7 @@ def lists_of(folders: Folders, library: Library, styles: Styles) -> Lists:
         "hr_schedulers": lambda: [SAME_SCHEDULER, *schedules()],
         "hr_upscalers": lambda: [*LATENT_MODES, *upscalers(upscaler_files(folders)[0]).names()],
         "ip_adapters": lambda: [NONE, *(row.name for row in library.rows("ip_adapter"))],
+        "quantisers": lambda: [NONE, *QUANTISERS.names()],
         "vaes": lambda: [AUTOMATIC, NONE, *(Path(row.path).name for row in library.rows("vae") if row.kind == "vae")],
     }
     return found

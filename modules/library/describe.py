@@ -19,6 +19,7 @@ from modules.weights import gguf, model_folder
 from modules.weights import header as headers
 from modules.weights.header import BITS, Header
 from modules.weights.layouts.controls import joined
+from modules.weights.quantisers.saved import claimed
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ def _folder(found: Found) -> Facts:
     family, match = identify(description)
     main = next((p for part in DENOISERS for p in sorted((found.path / part).glob("*.safetensors"))), None)
     precision, parameters = _numbers(headers.read(main)) if main else ("", 0)
+    if main and (quantiser := claimed(description.configs.get(main.parent.name, {}))):
+        precision = quantiser
     return Facts(
         kind="checkpoint", architecture=family.architecture, family=family.id, variant=match.variant, prediction=match.prediction,
         native_px=match.native_px, precision=precision, parameters=parameters, extra={"parts": list(match.parts)},

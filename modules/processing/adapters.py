@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from modules.faults import ModelFault
 from modules.weights.lora.maths import Factors
+from modules.weights.quantisers.component import MARK, full_weight
 
 
 class Adapter:
@@ -100,6 +101,8 @@ class Patch:
     @property
     def possible(self) -> bool:
         """Can the weight be written to? Not when it is kept quantised."""
+        if hasattr(self._module, MARK):
+            return False
         weight = self._store()
         return weight.is_floating_point() and not hasattr(weight, "quant_type")
 
@@ -107,6 +110,8 @@ class Patch:
         """The unchanged weight, float32, on the CPU."""
         if self._kept is not None:
             return self._kept.float()
+        if (whole := full_weight(self._module)) is not None:
+            return whole
         weight = self._store()
         if hasattr(weight, "quant_type"):
             from diffusers.quantizers.gguf.utils import dequantize_gguf_tensor

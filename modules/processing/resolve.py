@@ -16,6 +16,7 @@ from modules.inputs import Inputs
 from modules.library import Library
 from modules.processing.limits import can_do, check_room, outside
 from modules.processing.options import effective, eta_key
+from modules.processing.quantising import chosen_quantisers
 from modules.processing.resolve_control import chosen_units
 from modules.processing.resolve_image import image_input, with_pictures
 from modules.processing.resolve_inversion import inversion_of
@@ -62,6 +63,7 @@ def resolve(
     [vae] = _heard(warnings, chosen_vae(overlaid.sd_vae, checkpoint, library))
     [tiny] = _heard(warnings, chosen_tiny(overlaid.sd_vae_decode_method, checkpoint, library))
     [parts] = _heard(warnings, chosen_parts(checkpoint, library, overlaid, with_vae=vae is not None))
+    warnings += chosen_quantisers(checkpoint, overlaid)
     [networks] = _heard(warnings, chosen_networks(take_networks(prompt)[1], checkpoint, library))
     warnings += _steering(request.cfg_scale, negative_prompt, checkpoint, variant)
     warnings += _syntax(prompt, negative_prompt, request.cfg_scale)

@@ -36,6 +36,7 @@ from modules.processing.maps import MapDesk, run_maps
 from modules.processing.model_work import run_model_work
 from modules.processing.model_work_plan import MODEL_WORK
 from modules.processing.passes import StepHooks
+from modules.processing.quantising import quantisers_of
 from modules.processing.slot import LoadedModel, Slot
 from modules.processing.stage import House, Stage
 from modules.processing.told_beside import extra_of, keep_inputs, show_beside, show_maps
@@ -98,9 +99,8 @@ class PictureRunner:
         self._others = others or {}
         self._flags = flags
         self._saver = Saver(folders)
-        self._bench = Bench.choose(flags, device_index, folders.cache / "hardware.json")
-        bench = self._bench
-        self._slot = Slot(bench.place, bench.lift, bench.dtype, lambda: bench.memory()["ram"]["free"], aside=bench.aside)
+        self._bench = bench = Bench.choose(flags, device_index, folders.cache / "hardware.json")
+        self._slot = Slot.of(bench)
         shelf = Shelf(device=self._bench.device.torch_name, dtype=self._bench.dtype)
         self._desk = Desk(
             folders=folders, saver=self._saver, inputs=Inputs(folders), shelf=shelf, make_room=self._make_room,
@@ -123,8 +123,9 @@ class PictureRunner:
         status("Loading the program's libraries…", model=None)
         library = Library(self._folders)
         try:
-            chosen = SettingsStore(self._folders.config_file).current.sd_model_checkpoint
-            self._slot.take(library.with_hash(library.default_checkpoint(chosen)), status)
+            settings = SettingsStore(self._folders.config_file).current
+            checkpoint = library.with_hash(library.default_checkpoint(settings.sd_model_checkpoint))
+            self._slot.take(checkpoint, status, quantise=quantisers_of(checkpoint, vars(settings)))
         finally:
             library.close()
 
@@ -274,6 +275,7 @@ class PictureRunner:
             wanted.checkpoint,
             run.control.status,
             parts=_paths(wanted),
+            quantise=quantisers_of(wanted.checkpoint, resolved.settings),
             keep=max(resolved.settings.get("sd_checkpoints_limit", 1), turns),
             meanwhile=wanted.meanwhile,
         )

@@ -13,13 +13,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import diffusers
 import torch
 
 from modules.families import FAMILIES, Family, LoadPlan
 from modules.faults import ModelFault, RequestFault
+from modules.hardware.bench import Bench
 from modules.processing.calls import call_of
 from modules.processing.networks import Networks
 from modules.processing.preview import Previewer
@@ -28,6 +29,9 @@ from modules.prompts.encode import Encoder
 from modules.request import Checkpoint, SideFile
 from modules.weights import taesd
 from modules.weights.embeddings import EmbeddingFile
+from modules.weights.held import held_bytes
+from modules.weights.quantisers import QUANTISERS
+from modules.weights.quantisers.component import is_quantised
 
 ROOM_SHARE = 1.5  # a model waits in memory only while room for the next one, this many times its own size, is left
 
@@ -88,7 +92,7 @@ class Slot:
 
     place(pipeline) puts one on the device under the memory policy in force; lift(pipeline) takes it back to main memory;
     aside(pipeline) does so in the middle of a call, None: as lift does. dtype: of the weights; room(): bytes of main memory that are
-    free, for deciding what to keep.
+    free, for deciding what to keep; device: its kind and torch's name for it.
     """
 
     def __init__(
@@ -98,15 +102,28 @@ class Slot:
         dtype: str,
         room: Callable[[], int],
         aside: Callable[[Any], None] | None = None,
+        device: tuple[str, str] = ("cpu", "cpu"),
     ) -> None:
         self._place = place
         self._lift = lift
         self._set_aside = aside or lift
         self._dtype = dtype
         self._room = room
+        self._device = device
         self._models: list[LoadedModel] = []  # the one on the device last
         self._hooked: list[LoadedModel] = []  # set aside, with the hooks of their policy still on
         self._away = False  # the last of the models waits in main memory too
+
+    @classmethod
+    def of(cls, bench: Bench) -> Self:
+        """The slot of a worker's bench."""
+        device = (bench.device.kind, bench.device.torch_name)
+
+        def place(pipeline: Any) -> None:
+            refuse_layerwise(pipeline, bench.policy)
+            bench.place(pipeline)
+
+        return cls(place, bench.lift, bench.dtype, lambda: bench.memory()["ram"]["free"], aside=bench.aside, device=device)
 
     @property
     def title(self) -> str | None:
@@ -128,20 +145,25 @@ class Slot:
         status: Callable[..., None],
         *,
         parts: Mapping[str, Path] | None = None,
+        quantise: Mapping[str, str] | None = None,
         keep: int = 1,
         meanwhile: bool = False,
     ) -> LoadedModel:
         """The model of a checkpoint on the device, loaded only if it is not in memory. keep: how many may stay in memory.
 
-        parts: components from other files ("vae" -> path). meanwhile: the model on the device is in the middle of a run.
-        Raises ModelFault; the model that was on the device is not there then.
+        parts: components from other files ("vae" -> path); quantise: component -> quantiser. meanwhile: the model on the device is in the
+        middle of a run. Raises ModelFault; the model that was on the device is not there then, unless a quantiser cannot run on it.
         """
+        for name in (quantise or {}).values():
+            QUANTISERS.get(name).check(name, self._device[0])
         plan = LoadPlan(
             path=Path(checkpoint.path),
             dtype=self._dtype,
             variant=checkpoint.variant,
             prediction=checkpoint.prediction,
             parts=dict(parts or {}),
+            quantise=dict(quantise or {}),
+            device=self._device,
         )
         wanted = next((m for m in self._models if m.plan == plan and m.checkpoint.sha256 == checkpoint.sha256), None)
         if wanted is not None and wanted is self._models[-1] and not self._away:
@@ -217,6 +239,14 @@ class Slot:
         free_unused()
 
 
+def refuse_layerwise(pipeline: Any, policy: str) -> None:
+    """Raises ModelFault where a memory policy would take quantised weights apart: it makes every weight anew from its numbers alone."""
+    if policy == "lowvram" and any(is_quantised(part) for part in pipeline.components.values() if isinstance(part, torch.nn.Module)):
+        raise ModelFault(
+            "Quantised weights cannot be moved layer by layer, as --lowvram does. Start with --medvram, or set both quantisations to None."
+        )
+
+
 def free_unused() -> None:
     """Give memory that nobody uses back to the device and to the system."""
     gc.collect()
@@ -240,8 +270,7 @@ def _sharing(pipeline: Any, wanted: str) -> Any:
 
 def _weights_bytes(pipeline: Any) -> int:
     """Bytes of all weights of a pipeline."""
-    modules = [m for m in pipeline.components.values() if isinstance(m, torch.nn.Module)]
-    return sum(p.numel() * p.element_size() for m in modules for p in m.parameters())
+    return sum(held_bytes(m) for m in pipeline.components.values() if isinstance(m, torch.nn.Module))
 
 
 def _first_line(error: BaseException) -> str:

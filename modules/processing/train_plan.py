@@ -10,6 +10,7 @@ import dataclasses
 import importlib.util
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from modules.caption.installed import captioners
@@ -27,6 +28,8 @@ from modules.train.data.buckets import NO_MODEL_PX
 from modules.train.data.examine import Report, examine
 from modules.train.data.problems import Problem
 from modules.train.sessions import Session
+from modules.weights import model_folder
+from modules.weights.quantisers.saved import claimed
 
 MOST_TOLD = 8
 FIELDS = {"step": "bucket_reso_steps", "resolution": "resolution"}  # kinds of problems that are about a value: its name
@@ -144,6 +147,10 @@ def check_model(checkpoint: Checkpoint) -> None:
         )
     if checkpoint.format == "gguf":
         raise ModelFault(f"{checkpoint.model_name} has quantized weights, which cannot be trained. Take its safetensors file.")
+    folder = checkpoint.format == "folder" and Path(checkpoint.path).is_dir()
+    configs = model_folder.read(Path(checkpoint.path)).configs if folder else {}
+    if small := [part for part, config in configs.items() if claimed(config)]:
+        raise ModelFault(f"{checkpoint.model_name} has its {small[0]} in few bits, which cannot be trained. Take the model it was made of.")
 
 
 def _checkpoint(config: TrainConfig, settings: Settings, library: Library) -> Checkpoint:

@@ -58,6 +58,28 @@ class Models:
         bool,
         Knob("Enable T5", section="Stable Diffusion", help="Stable Diffusion 3 files without T5: load it from its own file. Takes 10 GB."),
     ] = False
+    quantise_unet: Annotated[
+        str,
+        Knob(
+            "Quantise UNet or transformer",
+            choices="quantisers",
+            infotext="UNet quantisation",
+            section="Stable Diffusion",
+            max_chars=100,
+            help="Keeps its weights in 8 or 4 bits, which needs less memory and changes pictures a little. See docs/quantisation.md.",
+        ),
+    ] = "None"
+    quantise_text_encoder: Annotated[
+        str,
+        Knob(
+            "Quantise text encoders",
+            choices="quantisers",
+            infotext="Text encoder quantisation",
+            section="Stable Diffusion",
+            max_chars=100,
+            help="The same for the text encoders; saves most on Stable Diffusion 3 and Flux, whose T5 is large.",
+        ),
+    ] = "None"
     sd_checkpoints_limit: Annotated[
         int,
         Knob(

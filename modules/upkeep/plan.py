@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modules.families import FAMILIES
 from modules.faults import ModelFault, RequestFault, UnknownName
 from modules.folders import Folders
 from modules.library import Library
@@ -21,8 +22,12 @@ from modules.upkeep import known, work
 from modules.upkeep.captioner_plan import plan_export
 from modules.upkeep.places import CHECKPOINTS, FOLDERS, LORAS, PICKLES, VAES, find, listed, new_target, plain_name
 from modules.upkeep.sources import Source, parse_source
+from modules.weights import model_folder
+from modules.weights.quantisers import NONE, QUANTISERS
+from modules.weights.quantisers.saved import claimed
 
 WEIGHTS = (".safetensors", ".sft")
+DEVICE = "cpu"  # where the worker for files works
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LORA_USE = re.compile(r"(?P<name>.+?)(:(?P<te>-?\d+(\.\d+)?))?(:(?P<unet>-?\d+(\.\d+)?))?")
 
@@ -39,11 +44,16 @@ class Desk:
         return new_target(self.folders.model_folders(place)[0], name, suffix)
 
     def checkpoint(self, text: str, field: str) -> Checkpoint:
-        """Raises UnknownName, ModelFault."""
+        """Raises UnknownName; ModelFault for one whose weights are in few bits: nothing can be made of those."""
         try:
-            return self.library.find_checkpoint(text)
+            found = self.library.find_checkpoint(text)
         except UnknownName as fault:
             raise UnknownName(field, text, [row.title for row in self.library.checkpoints()]) from fault
+        configs = model_folder.read(Path(found.path)).configs if found.format == "folder" else {}
+        if small := [(part, name) for part, config in configs.items() if (name := claimed(config))]:
+            part, name = small[0]
+            raise ModelFault(f"{found.model_name} has its {part.replace('_', ' ')} in few bits ({name}). Take the model it was made of.")
+        return found
 
     def vae(self, text: str) -> str | None:
         """Path of the VAE file, None when none is asked for."""
@@ -81,6 +91,29 @@ def _default_name(source: Checkpoint, asked: work.Convert) -> str:
     name = "-".join(parts)
     same_form = (source.format == "folder") == (asked.form == "folder")
     return f"{name}-converted" if same_form and len(parts) == 1 else name
+
+
+def _quantise(asked: work.Quantise, desk: Desk) -> dict[str, Any]:
+    source = desk.checkpoint(asked.source, "source")
+    if source.format == "gguf":
+        raise ModelFault(f"{source.model_name} is quantised (GGUF); its full weights are gone. Quantise the original model instead.")
+    family = FAMILIES.get(source.family)
+    asked_for = {"unet": (family.denoiser,), "text_encoder": tuple(family.encoders_of(source.variant))}
+    chosen = {field: getattr(asked, field) for field in asked_for if getattr(asked, field) not in ("", NONE)}
+    if not chosen:
+        raise RequestFault("unet", "a quantisation for the network or for the text encoders is needed", allowed=QUANTISERS.names())
+    for field, name in chosen.items():
+        if why := QUANTISERS.get(name).refusal(DEVICE):
+            raise RequestFault(field, f"{name} cannot be made by the program's worker for files, which works on the CPU: {why}", got=name)
+    names = {field: str(QUANTISERS.name_of(name)) for field, name in chosen.items()}
+    target = desk.target(CHECKPOINTS, asked.name or "-".join([plain_name(source.model_name), *dict.fromkeys(names.values())]), "")
+    return {
+        "title": f"Quantise {source.model_name} to {target.name}",
+        "paths": {"source": source.path},
+        "models": {"source": dataclasses.asdict(source)},
+        "quantise": {part: name for field, name in names.items() for part in asked_for[field]},
+        "target": str(target),
+    }
 
 
 def _merge(asked: work.Merge, desk: Desk) -> dict[str, Any]:
@@ -214,6 +247,7 @@ def _lora_use(text: str, desk: Desk) -> dict[str, Any]:
 
 _PLANS: Mapping[str, Callable[[Any, Desk], dict[str, Any]]] = {
     "convert": _convert,
+    "quantise": _quantise,
     "merge": _merge,
     "unpickle": _unpickle,
     "download": _download,

@@ -18,6 +18,7 @@ from modules.upkeep.report import Report
 # Kind of work -> what does it. Imported when first asked for: a download needs no torch.
 DOING: Mapping[str, str] = {
     "convert": "modules.upkeep.convert:convert",
+    "quantise": "modules.upkeep.quantise:quantise",
     "merge": "modules.upkeep.merge:merge",
     "unpickle": "modules.upkeep.unpickle:unpickle",
     "download": "modules.upkeep.download:download",

@@ -41,6 +41,21 @@ class Convert:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quantise:
+    """A checkpoint as a folder for diffusers whose network and text encoders are kept in few bits. The VAE stays whole."""
+
+    source: Annotated[str, Knob("Model", choices="checkpoints", max_chars=SOURCE_CHARS)]
+    unet: Annotated[str, Knob("UNet or transformer", choices="quantisers", max_chars=100, help="How its weights are kept.")] = "nf4"
+    text_encoder: Annotated[str, Knob("Text encoders", choices="quantisers", max_chars=100, help="How theirs are kept.")] = "None"
+    dtype: Annotated[
+        str,
+        Knob("Precision", choices=DTYPES[1:], help="Number type of everything else, and what is computed in. float16 suits most cards."),
+    ] = "float16"
+    name: Annotated[str, _NAME] = ""
+    check: Annotated[bool, Knob("Try it", help="Make a tiny picture with the result before it is called done.")] = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Merge:
     """Two or three checkpoints of one family become one. The first one gives everything that is not mixed."""
 
@@ -123,9 +138,10 @@ class ExportCaptioner:
     overwrite: Annotated[bool, Knob("Write over", help="Take the place of what was exported before.")] = False
 
 
-Work = Convert | Merge | Unpickle | Download | ExtractLora | MergeLora | ExportCaptioner
+Work = Convert | Quantise | Merge | Unpickle | Download | ExtractLora | MergeLora | ExportCaptioner
 KINDS: Mapping[str, type[Work]] = {
     "convert": Convert,
+    "quantise": Quantise,
     "merge": Merge,
     "unpickle": Unpickle,
     "download": Download,

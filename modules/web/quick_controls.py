@@ -23,6 +23,7 @@ from modules.users import ADMIN, require
 from modules.web.controls import Controls
 from modules.web.events import QUIET
 from modules.web.ui_config import UiConfig
+from modules.weights.quantisers import QUANTISERS
 
 SETTING = "setting"  # before the name in element ids, as in A1111
 KNOBS = knobs_of(Settings)
@@ -36,6 +37,7 @@ def lists_of(app: App) -> dict[str, Callable[[], Sequence[str]]]:
     return {
         "vaes": lambda: [AUTOMATIC, NONE, *(_file(row) for row in app.library.rows("vae") if row.kind == "vae")],
         "modules": lambda: [_file(row) for kind in ("vae", "text_encoder") for row in app.library.rows(kind) if row.kind == kind],
+        "quantisers": lambda: [NONE, *QUANTISERS.names()],
         "settings": lambda: list(KNOBS),
         "localizations": lambda: [NONE, *assets.localizations(app.folders, app.scripts.extensions() if app.scripts is not None else ())],
     }

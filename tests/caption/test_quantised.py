@@ -16,11 +16,12 @@ from modules.caption import quantised as room
 from modules.caption.installed import describe
 from modules.caption.loading import Captioner, load
 from modules.caption.matching import match
-from modules.caption.quantised import fit_kernels, full_bytes, held_bytes
+from modules.caption.quantised import fit_kernels, full_bytes
 from modules.caption.writing import write
 from modules.faults import ModelFault
 from modules.folders import PROGRAM
 from modules.request.caption import Writing
+from modules.weights.held import held_bytes
 from tests.caption.tiny import MAKERS
 from tests.caption.tiny_told import TOLD
 

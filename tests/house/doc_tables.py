@@ -8,6 +8,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`. Start
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -31,9 +32,11 @@ from modules.server.fields import DEFAULTS, IMG2IMG_DEFAULTS
 from modules.server.rules import RULES
 from modules.settings import Settings
 from modules.steering import OPTIONS
+from modules.weights.quantisers import QUANTISERS
 from tests.house import api_page
 from tests.house.tree import ROOT
 
+DEVICES = ("cuda", "rocm", "xpu", "mps", "directml", "cpu")
 PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n)(?P<body>.*?)(<!-- end of table -->)", re.DOTALL)
 TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false", list: "list", tuple: "list", dict: "object"}
 
@@ -228,6 +231,30 @@ def captioners_table() -> str:
     return table(("Kind", "Model", "What it does", "GB in 32, 16, about 8, 4 bits", "Licence", "Good to know"), rows)
 
 
+def quantisers_table() -> str:
+    """Every quantiser, with the figures that benchmarks.quantisation kept."""
+    figures = json.loads((ROOT / "benchmarks" / "quantisation.json").read_text(encoding="utf-8"))
+    rows = [
+        (
+            f"`{name}`",
+            row.title,
+            f"{row.bytes_per_weight:g}",
+            _figure(figures["rows"].get(name), figures["full_bytes"]),
+            f"`{row.needs}` ({row.licence})" if row.needs else "nothing",
+            ", ".join(kind for kind in DEVICES if not row.refused.get(kind)),
+            row.ran or "not run here",
+            row.note,
+        )
+        for name, row in QUANTISERS
+    ]
+    heads = ("Name", "Title", "Bytes a weight", "PSNR; memory; time", "Needs", "Devices", "Ran on", "Good to know")
+    return f"Figures: `{figures['command']}` ({figures['machine']}).\n\n" + table(heads, rows)
+
+
+def _figure(row: dict[str, float] | None, full_bytes: int) -> str:
+    return f"{row['psnr_db']:g} dB; {row['bytes'] / full_bytes:.2f}; {row['seconds_ratio']:g}" if row else "not measured"
+
+
 def _sizes(gigabytes: float, *, alone: bool) -> str:
     """Of the weights in memory. Tables stay as they are in 8 and 4 bits: somewhat more than a quarter and an eighth. alone: in 32 only."""
     return f"{gigabytes:g}" if alone else ", ".join(f"{gigabytes * part:.2g}" for part in (1, 1 / 2, 0.3, 0.18))
@@ -308,6 +335,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "captioners": captioners_table,
     "caption-request": caption_request_table,
     "caption-folder": caption_folder_table,
+    "quantisers": quantisers_table,
     "settings": settings_table,
     "request": request_table,
     "accepted": accepted_table,

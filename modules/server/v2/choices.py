@@ -29,6 +29,7 @@ from modules.server.v2.shapes import Answer, problems
 from modules.settings import Settings
 from modules.upscale.finishing import names_of
 from modules.upscale.table import LATENT_MODES, NONE, upscaler_files, upscalers
+from modules.weights.quantisers import QUANTISERS
 
 if TYPE_CHECKING:
     from modules.app import App
@@ -109,11 +110,18 @@ def lists_of(app: App) -> Mapping[str, List]:
         "background_removers": lambda: _plain([NONE, *names_of("background removal")]),
         "captioners": lambda: _plain(row.name for row in captioners(app.folders)[0]),
         "vaes": lambda: _plain([AUTOMATIC, NONE, *_files(app, "vae")]),
+        "quantisers": _quantisers,
         "modules": lambda: _plain([*_files(app, "vae"), *_files(app, "text_encoder")]),
         "scripts": lambda: _plain(script.name for script in listed(app) if not script.is_alwayson and script.name != FILMS),
         "localizations": lambda: _plain(_languages(app)),
         "settings": lambda: [Choice(value=name, label=field.knob.label, aliases=[]) for name, field in knobs_of(Settings).items()],
     }  # fmt: skip
+
+
+def _quantisers() -> list[Choice]:
+    """Those whose package is missing say what to install."""
+    rows = [Choice(value=name, label=f"{name}: {row.missing or row.title}", aliases=[]) for name, row in QUANTISERS]
+    return [*_plain([NONE]), *rows]
 
 
 def _plain(names: Iterable[str]) -> list[Choice]:

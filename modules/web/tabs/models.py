@@ -23,11 +23,16 @@ from modules.web.events import QUIET, THEN, fault_data, js, owner_of
 from modules.web.messages import fault_box
 from modules.web.model_cards import INSTALLED, WORKS, known_models
 from modules.web.ui_config import UiConfig
+from modules.weights.quantisers import NONE, QUANTISERS
 
 # Where each kind of work stands, with its heading and the word on its button.
 PAGES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "Download": (("download", "From an address or the hub", "Download"),),
-    "Convert": (("convert", "Another form or precision", "Convert"), ("unpickle", "Out of a .ckpt or .pt file", "Convert safely")),
+    "Convert": (
+        ("convert", "Another form or precision", "Convert"),
+        ("quantise", "In 8 or 4 bits", "Quantise"),
+        ("unpickle", "Out of a .ckpt or .pt file", "Convert safely"),
+    ),
     "Merge": (("merge", "Mix two or three models", "Merge"),),
     "LoRA": (("extract_lora", "The difference between two models as a LoRA", "Extract"), ("merge_lora", "LoRAs into a model", "Merge in")),
 }
@@ -133,6 +138,7 @@ def _pickles(app: App) -> list[str]:
 CHOICES: Mapping[str, Any] = {
     "checkpoints": lambda app: ["", *_checkpoints(app)],
     "vaes": lambda app: ["", *(row.title for row in app.library.rows("vae"))],
+    "quantisers": lambda app: [NONE, *QUANTISERS.names()],
     "pickles": lambda app: ["", *_pickles(app)],
     "model_kinds": lambda app: ["", *FOLDERS],
 }

@@ -15,8 +15,9 @@ from modules.faults import ModelFault
 from modules.weights.layouts.component import Component, open_component
 from modules.weights.layouts.files import Tensors, torch_dtype
 from modules.weights.layouts.kinds import KINDS
+from modules.weights.layouts.table import Part
 
-_NO_ARGUMENTS = ("architectures", "dtype", "torch_dtype", "model_type", "transformers_version")
+_NO_ARGUMENTS = ("architectures", "dtype", "torch_dtype", "model_type", "transformers_version", "quantization_config")
 _MAY_LACK = "text_projection.weight"
 _PACKED = ("U8", "I8", "I32")
 _BROKEN = (TypeError, ValueError, KeyError, IndexError, AttributeError, ZeroDivisionError, RuntimeError)
@@ -41,18 +42,23 @@ def build(component: Component, dtype: str, file: str) -> Any:
 
 
 def empty(component: Component) -> Any:
-    """The module without numbers: its weights lie on the meta device, and what it computes for itself where that is not in files."""
+    """The module of a component without numbers; see `empty_module`."""
+    return empty_module(component.part, component.config)
+
+
+def empty_module(part: Part, config: Mapping[str, Any]) -> Any:
+    """A module of a part's class: its weights lie on the meta device, and what it computes for itself where that is not in files."""
     import diffusers
     import transformers
     from accelerate import init_empty_weights
 
-    library = KINDS[component.part.kind].library
-    kind: Any = getattr(diffusers if library == "diffusers" else transformers, component.part.model)
+    library = KINDS[part.kind].library
+    kind: Any = getattr(diffusers if library == "diffusers" else transformers, part.model)
     # The buffers of diffusers' models all come from the file, and SD3's table of places takes long to compute; CLIP's do not.
     with init_empty_weights(include_buffers=library == "diffusers"):
         if library == "diffusers":
-            return kind(**_known(kind, component.config))
-        return kind(kind.config_class(**{k: v for k, v in component.config.items() if k not in _NO_ARGUMENTS}))
+            return kind(**_known(kind, config))
+        return kind(kind.config_class(**{k: v for k, v in config.items() if k not in _NO_ARGUMENTS}))
 
 
 def _known(kind: Any, config: Mapping[str, Any]) -> dict[str, Any]:
