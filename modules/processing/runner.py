@@ -100,7 +100,7 @@ class PictureRunner:
         self._saver = Saver(folders)
         self._bench = Bench.choose(flags, device_index, folders.cache / "hardware.json")
         bench = self._bench
-        self._slot = Slot(bench.place, bench.lift, bench.dtype, lambda: bench.memory()["ram"]["free"], aside=bench.aside)
+        self._slot = Slot.on(bench, folders.backends)
         shelf = Shelf(device=self._bench.device.torch_name, dtype=self._bench.dtype)
         self._desk = Desk(
             folders=folders, saver=self._saver, inputs=Inputs(folders), shelf=shelf, make_room=self._make_room,

@@ -18,8 +18,10 @@ from typing import Any
 import diffusers
 import torch
 
+from modules.backends.backing import Backing
 from modules.families import FAMILIES, Family, LoadPlan
 from modules.faults import ModelFault, RequestFault
+from modules.hardware.bench import Bench
 from modules.processing.calls import call_of
 from modules.processing.networks import Networks
 from modules.processing.preview import Previewer
@@ -51,7 +53,10 @@ class LearntWords:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """pipeline: a diffusers text-to-image pipeline on its device; scheduler_config: as the model came."""
+    """pipeline: a diffusers text-to-image pipeline on its device; scheduler_config: as the model came.
+
+    backing: what may stand in for its network, None for nothing.
+    """
 
     checkpoint: Checkpoint
     plan: LoadPlan
@@ -61,6 +66,7 @@ class LoadedModel:
     previewer: Previewer
     encoder: Encoder
     networks: Networks
+    backing: Backing | None = None
     words: LearntWords = field(default_factory=LearntWords)
     tinies: dict[str, Any] = field(default_factory=dict[str, Any])
     others: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -88,7 +94,7 @@ class Slot:
 
     place(pipeline) puts one on the device under the memory policy in force; lift(pipeline) takes it back to main memory;
     aside(pipeline) does so in the middle of a call, None: as lift does. dtype: of the weights; room(): bytes of main memory that are
-    free, for deciding what to keep.
+    free, for deciding what to keep. backing(): a new one for each loaded model, None: only eager.
     """
 
     def __init__(
@@ -98,15 +104,29 @@ class Slot:
         dtype: str,
         room: Callable[[], int],
         aside: Callable[[Any], None] | None = None,
+        backing: Callable[[], Backing] | None = None,
     ) -> None:
         self._place = place
         self._lift = lift
         self._set_aside = aside or lift
         self._dtype = dtype
         self._room = room
+        self._backing = backing
         self._models: list[LoadedModel] = []  # the one on the device last
         self._hooked: list[LoadedModel] = []  # set aside, with the hooks of their policy still on
         self._away = False  # the last of the models waits in main memory too
+
+    @classmethod
+    def on(cls, bench: Bench, graphs: Path) -> Slot:
+        """That of a worker. graphs: folder of what backends keep."""
+        return cls(
+            bench.place,
+            bench.lift,
+            bench.dtype,
+            lambda: bench.memory()["ram"]["free"],
+            aside=bench.aside,
+            backing=lambda: Backing(bench.device.kind, graphs),
+        )
 
     @property
     def title(self) -> str | None:
@@ -199,6 +219,7 @@ class Slot:
             previewer=Previewer(pipeline.vae, family.cell_px),
             encoder=encoder_of(pipeline, family.variant(checkpoint.variant).prompt_tokens),
             networks=Networks(pipeline, family.architecture, checkpoint.model_name),
+            backing=None if self._backing is None else self._backing(),
         )
 
     def set_aside(self) -> None:
