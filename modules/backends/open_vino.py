@@ -40,7 +40,7 @@ def build(work: Work) -> Answer:
 def _compiled(path: Path, work: Work) -> Any:
     """Without a hint OpenVINO computes float32 networks in smaller numbers where the processor has them."""
     sys.modules.setdefault(REPORTER, None)  # pyright: ignore[reportArgumentType]  # "not there": OpenVINO then reports to nobody
-    import openvino
+    import openvino  # pyright: ignore[reportMissingImports]  # optional
     import torch
 
     precision = "f16" if work.example[0].dtype == torch.float16 else "f32"

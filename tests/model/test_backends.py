@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from modules.backends.backing import Backing, difference
 from modules.backends.table import BACKENDS
 from modules.faults import UnknownName
+from modules.processing.slot import Slot
 from modules.request import Result
 from tests.model.conftest import Studio
+from tests.model.tiny import BUILDERS
+from tests.model.two_models import Stage, checkpoint_of, request
 
 ASKED: dict[str, Any] = {
     "prompt": "a red apple, 3d", "negative_prompt": "blue", "steps": 3, "width": 128, "height": 128, "seed": 3, "cfg_scale": 5,
@@ -62,6 +67,20 @@ def test_what_eager_must_do_is_told_and_not_claimed(studio: Studio):
     assert apart(told, own) == 0
     assert result.warnings == ("ONNX Runtime stood aside for eager torch: FreeU works inside the network.",)
     assert "Backend" not in text_of(result)
+
+
+@pytest.mark.parametrize("family", ["sdxl", "sd3", "flux"])
+def test_other_families(family: str, tmp_path: Path):
+    """Each network answers through its graph; what a graph cannot is eager's, with the reason."""
+    stage = Stage()
+    stage.slot = Slot(lambda p: None, lambda p: None, "float32", lambda: 2**40, backing=lambda: Backing("cpu", tmp_path / "graphs"))
+    checkpoint = checkpoint_of(BUILDERS[family](tmp_path / family))
+    settings = {"backend": "onnx", "backend_in_background": False}
+    own = stage.latents(request(checkpoint, settings={}))
+    told = stage.latents(request(checkpoint, settings=settings))
+    assert told.warnings == own.warnings
+    assert told.infotext == {"Backend": "onnx"}
+    assert difference(told.latents, own.latents) == pytest.approx(0, abs=1e-3)
 
 
 def test_a_backend_that_is_not_there_is_refused_before_anything_runs(studio: Studio):
