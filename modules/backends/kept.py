@@ -13,8 +13,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
 from modules.folders import write_atomic
 
 ABOUT = "about.json"
@@ -71,6 +69,8 @@ def tidy(folder: Path, most_bytes: float, spare: str = "") -> None:
 
     spare: a key that stays in any case.
     """
+    import psutil  # late: the doctor lists backends on a bare Python
+
     if not folder.is_dir():
         return
     for part in folder.glob(f"{PART}*"):
