@@ -92,6 +92,11 @@ class Folders:
         return self.data / "cache"
 
     @property
+    def backends(self) -> Path:
+        """Graphs and compiled code of backends; made again when they are gone."""
+        return self.cache / "backends"
+
+    @property
     def job_files(self) -> Path:
         """Pictures of jobs that were not to be saved; removed after a day."""
         return self.cache / "job-files"

@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 
+from modules.backends.onnx_session import session
 from modules.caption.loading import Captioner
 from modules.caption.onnx_files import ABOUT, BEGIN, FLOAT32, FOLDER, INT8, MADE_WITH, STEP, Export, file_of, need
 from modules.caption.onnx_parts import Begin, Kept, Step, pixels, split
-from modules.caption.onnx_running import OnnxModel, session
+from modules.caption.onnx_running import OnnxModel
 from modules.caption.onnx_weights import compress, strip
 from modules.faults import ModelFault
 from modules.folders import write_atomic

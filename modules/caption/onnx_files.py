@@ -7,13 +7,13 @@ Start reading at `exported`.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from modules.backends.onnx_session import lacking
 from modules.caption.installed import Installed, weight_files
 from modules.faults import ModelFault
 
@@ -131,11 +131,6 @@ def _digest(path: Path) -> str:
             file.seek(max(0, size - PIECE_BYTES) * n // (PIECES - 1))
             digest.update(file.read(PIECE_BYTES))
     return digest.hexdigest()
-
-
-def lacking(packages: Mapping[str, str]) -> list[str]:
-    """Which of some packages are not installed. packages: module -> package."""
-    return [package for module, package in packages.items() if importlib.util.find_spec(module) is None]
 
 
 def need(packages: Mapping[str, str], what: str) -> None:

@@ -5,12 +5,12 @@ Start reading at `opened` and `OnnxModel.generate`.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from modules.backends.onnx_session import session
 from modules.caption.decoding import Made, Rules, decode
 from modules.caption.installed import Installed
 from modules.caption.onnx_files import BEGIN, STEP, Export, file_of, must_be_exported
@@ -90,16 +90,3 @@ def opened(found: Installed, precision: str) -> OnnxModel:
         raise ModelFault(f"{found.name} was exported to ONNX in {' and '.join(export.precisions)}, not in {precision}.")
     parts = (session(file_of(found.path, part, precision)) for part in (BEGIN, STEP))
     return OnnxModel(export, *parts)
-
-
-def session(path: Path) -> Any:
-    """An ONNX file, ready to run on the processor with as many threads as torch takes. Raises ModelFault when it is damaged."""
-    import onnxruntime  # imported late: optional, and slow to come
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its own exception classes have no common public base
-        raise ModelFault(f"{path.parent.name}/{path.name} cannot be read by ONNX Runtime: {str(error)[:200]}") from error

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from modules.backends.onnx_session import session
 from modules.caption.installed import Installed
 from modules.caption.onnx_files import RUNS_WITH, need
-from modules.caption.onnx_running import session
 from modules.caption.tagger import MODEL
 from modules.caption.tags import WD_LIST, Tag, Tagged, chosen, read_tags
 from modules.faults import ModelFault

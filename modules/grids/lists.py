@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from modules.backends.table import BACKENDS
 from modules.folders import Folders
 from modules.grids.axis import Lists
 from modules.library import Library
@@ -41,6 +42,7 @@ def lists_of(folders: Folders, library: Library, styles: Styles) -> Lists:
         "hr_upscalers": lambda: [*LATENT_MODES, *upscalers(upscaler_files(folders)[0]).names()],
         "ip_adapters": lambda: [NONE, *(row.name for row in library.rows("ip_adapter"))],
         "quantisers": lambda: [NONE, *QUANTISERS.names()],
+        "backends": BACKENDS.names,
         "vaes": lambda: [AUTOMATIC, NONE, *(Path(row.path).name for row in library.rows("vae") if row.kind == "vae")],
     }
     return found

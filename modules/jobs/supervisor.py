@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from modules.faults import WorkerDied
+from modules.folders import Folders
 from modules.jobs.records import DEVICE, Job, Live
 from modules.jobs.store import JobStore
 from modules.jobs.wire import Wire
@@ -188,7 +189,7 @@ class Slot:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=self._plan.program,
-                env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"},
+                env=_environment(self._plan.folders),
                 start_new_session=os.name != "nt",
             )
 
@@ -359,6 +360,12 @@ class Slot:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _environment(folders: dict[str, Any]) -> dict[str, str]:
+    """Of a worker. torch keeps the code that it generates below the program's cache; whoever set another place keeps it."""
+    own = {"TORCHINDUCTOR_CACHE_DIR": str(Folders.from_data(folders).backends / "inductor")} if folders else {}
+    return {**own, **os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def _open_log(path: Path) -> IO[bytes]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from modules import __version__
+from modules.backends.table import usable
 from modules.faults import Fault
 from modules.flags import Flags
 from modules.folders import PROGRAM
@@ -116,7 +117,8 @@ def devices(flags: Flags, problems: list[str]) -> list[str]:
     if found:
         device, count = pick(found, flags.to_data(), flags.device_id or 0)
         dtype, vae_dtype, notes = choose_dtypes(device, flags.to_data())
-        lines += [f"in use: {device.torch_name} ({count} of its kind), network in {dtype}, VAE in {vae_dtype}", *notes]
+        able = [f"backend {name}: {why or 'can be used'}" for name, why in usable(device.kind).items()]
+        lines += [f"in use: {device.torch_name} ({count} of its kind), network in {dtype}, VAE in {vae_dtype}", *notes, *able]
     return lines
 
 

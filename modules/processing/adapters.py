@@ -57,6 +57,11 @@ class Adapter:
             self._handle.remove()
         self._handle = None
 
+    def tensors(self) -> list[torch.Tensor]:
+        """Everything that is added with. Whoever asks may take this for a part of the layer's weight."""
+        factors = [t for f in (*self._pairs, *self._cores) for t in (f.down, f.up, f.mid) if t is not None]
+        return [*factors, *(t for t in (self._dense, self._bias) if t is not None)]
+
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
         """torch's forward hook: args[0] is the layer's input."""
         self._move(output.device, output.dtype)

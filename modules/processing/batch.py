@@ -17,6 +17,7 @@ from modules.families import FAMILIES
 from modules.faults import BlankPicture, Cancelled
 from modules.hooks import NOBODY, Hooks
 from modules.processing import control, hires, repaint
+from modules.processing.backed import untold
 from modules.processing.inversion import with_found_noise
 from modules.processing.latent import tiny_pixels, to_pixels
 from modules.processing.passes import Sampled, StepHooks, first_pass
@@ -149,7 +150,7 @@ class _Work:
         self._seconds = {"sample": 0.0, "decode": 0.0}
         self._warnings: dict[str, None] = {}
         self._learnt: dict[str, str] = {}
-        self._infotext: dict[str, object] = {}
+        self._infotext: dict[str, object] = untold(resolved)
 
     @property
     def told(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from modules.faults import ModelFault
+from modules.faults import ModelFault, RequestFault
 from modules.prompts.text_sets import ONE_CLIP, POOLED_CLIP_AND_T5, TWO_CLIPS, TWO_CLIPS_AND_T5, TextSet
 
 _SUFFIX = "Pipeline"
@@ -172,3 +172,15 @@ def call_named(pipeline_class: str) -> Call:
 def call_of(pipeline: Any) -> Call:
     """The row of a loaded pipeline."""
     return call_named(type(pipeline).__name__)
+
+
+def check_size(pipeline: Any, width: int, height: int, name: str) -> None:
+    """Some transformers have places for so many patches and no more. name: of the model. Raises RequestFault."""
+    network: Any = getattr(pipeline, call_of(pipeline).network)
+    most = network.config.get("pos_embed_max_size")
+    if most is None:
+        return
+    limit = most * network.config.patch_size * pipeline.vae_scale_factor
+    for side_name, side in (("width", width), ("height", height)):
+        if side > limit:
+            raise RequestFault(side_name, f"can be at most {limit} for {name}", got=side, allowed=limit)

@@ -5,9 +5,10 @@ Reads descriptions only; imports no torch. Start reading at `backed`.
 
 from __future__ import annotations
 
+from modules.backends.onnx_session import lacking
 from modules.caption import CAPTION, CAPTIONERS, tagger
 from modules.caption.installed import Installed
-from modules.caption.onnx_files import KINDS, PRECISIONS, RUNS_WITH, lacking, must_be_exported, need
+from modules.caption.onnx_files import KINDS, PRECISIONS, RUNS_WITH, must_be_exported, need
 from modules.faults import RequestFault
 from modules.request.caption import ONNX, QUANTISED, CaptionModel, CaptionRequest
 

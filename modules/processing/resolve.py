@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from modules.backends.table import BACKENDS
 from modules.families import FAMILIES, Family, Variant
 from modules.faults import RequestFault, UnknownName
 from modules.inputs import Inputs
@@ -181,7 +182,9 @@ def _overlay(settings: Settings, request: GenerationRequest) -> Settings:
     for name in PROMPTS:
         check_marks(name, getattr(request, name))
     try:
-        return settings.overlay(request.override_settings)
+        overlaid = settings.overlay(request.override_settings)
+        BACKENDS.get(overlaid.backend)
+        return overlaid
     except UnknownName as fault:
         raise UnknownName("override_settings", str(fault.extra["got"]), fault.extra["allowed"]) from fault
     except RequestFault as fault:

@@ -100,17 +100,16 @@ class PictureRunner:
         self._flags = flags
         self._saver = Saver(folders)
         self._bench = bench = Bench.choose(flags, device_index, folders.cache / "hardware.json")
-        self._slot = Slot.of(bench)
-        shelf = Shelf(device=self._bench.device.torch_name, dtype=self._bench.dtype)
+        self._slot = Slot.of(bench, folders.backends)
+        device, maps = bench.device.torch_name, int(flags.get("controlnet_preprocessor_cache_size", KEPT_MAPS))
+        shelf = Shelf(device=device, dtype=bench.dtype)
         self._desk = Desk(
             folders=folders, saver=self._saver, inputs=Inputs(folders), shelf=shelf, make_room=self._make_room,
-            finish=None if house is None else functools.partial(house.finish, self._bench.device.torch_name),
+            finish=None if house is None else functools.partial(house.finish, device),
         )  # fmt: skip
-        captioners = CaptionerSlot.of(bench, self._make_room)
-        self._captions = CaptionDesk(folders=folders, inputs=self._desk.inputs, slot=captioners)
+        self._captions = CaptionDesk(folders=folders, inputs=self._desk.inputs, slot=CaptionerSlot.of(bench, self._make_room))
         self._nets = Nets()
-        maps = int(flags.get("controlnet_preprocessor_cache_size", KEPT_MAPS))
-        self._ground = Ground(folders=folders, device=self._bench.device.torch_name, kept_maps=maps)
+        self._ground = Ground(folders=folders, device=device, kept_maps=maps)
 
     def device(self) -> dict[str, Any]:
         return self._bench.to_data()

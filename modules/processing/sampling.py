@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from modules.control.controlling import marked
-from modules.faults import BlankPicture, RequestFault
+from modules.faults import BlankPicture
 from modules.hooks import Call, Step
-from modules.processing.calls import IMAGE_SCALE, Start, call_of
+from modules.processing.backed import backed
+from modules.processing.calls import IMAGE_SCALE, Start, call_of, check_size
 from modules.processing.control import Pictures, Worn, beside, moment_of
 from modules.processing.guidance import Part, composed
 from modules.processing.latent import as_pixels, packed, to_latent, unpacked, unscaled
@@ -46,7 +47,7 @@ def sample(model: LoadedModel, resolved: ResolvedRequest, run: Pass, hooks: Step
     if len(run.seeds) > 1 and not SAMPLERS.get(run.sampler_name).together:
         home = run.refiner.home if run.refiner is not None else lambda: model
         return joined([sample(home(), resolved, one, hooks) for one in singles(run)])
-    _check_size(model, run)
+    check_size(model.pipeline, run.width, run.height, model.checkpoint.model_name)
     pipeline_run = _Run(model, resolved, run, hooks)
     latents = pipeline_run.sample()
     if not bool(torch.isfinite(latents).all()):
@@ -64,18 +65,6 @@ def sample(model: LoadedModel, resolved: ResolvedRequest, run: Pass, hooks: Step
         model=pipeline_run.in_hand,
         infotext=pipeline_run.infotext,
     )
-
-
-def _check_size(model: LoadedModel, run: Pass) -> None:
-    """Some transformers have places for so many patches and no more."""
-    network: Any = getattr(model.pipeline, call_of(model.pipeline).network)
-    most = network.config.get("pos_embed_max_size")
-    if most is None:
-        return
-    limit = most * network.config.patch_size * model.pipeline.vae_scale_factor
-    for name, side in (("width", run.width), ("height", run.height)):
-        if side > limit:
-            raise RequestFault(name, f"can be at most {limit} for {model.checkpoint.model_name}", got=side, allowed=limit)
 
 
 class _Ended(Exception):
@@ -153,6 +142,7 @@ class _Run:
         try:
             with (
                 torch.inference_mode(),
+                backed(self._model, self._network, self._resolved.settings, notes, self.infotext),
                 self._styled() as worn,
                 self._controlled() as controlling,
                 refined(self._network, self._run.refiner, self._host(notes)),
@@ -210,7 +200,11 @@ class _Run:
     def _taken_over(self, refiner: LoadedModel, notes: list[str]) -> Iterator[None]:
         """Inside, a refiner that has taken over is steered as far as it goes."""
         network = getattr(refiner.pipeline, call_of(refiner.pipeline).network)
-        with beside(self._worn, refiner, network, notes), kept_on(refiner, self._resolved.steering, self._context(), notes):
+        with (
+            backed(refiner, network, self._resolved.settings, notes, self.infotext),
+            beside(self._worn, refiner, network, notes),
+            kept_on(refiner, self._resolved.steering, self._context(), notes),
+        ):
             yield
 
     @contextmanager
@@ -264,7 +258,7 @@ class _Run:
 
     def _read_by(self, refiner: LoadedModel) -> Conditions:
         """The refiner has taken over; this is what it reads."""
-        _check_size(refiner, self._run)
+        check_size(refiner.pipeline, self._run.width, self._run.height, refiner.checkpoint.model_name)
         self.in_hand = refiner
         found = self._encode(refiner)
         self.warnings += [*found.notes, *(self._run.refiner.notes if self._run.refiner is not None else ())]

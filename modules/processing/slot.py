@@ -18,6 +18,7 @@ from typing import Any, Self
 import diffusers
 import torch
 
+from modules.backends.backing import Backing
 from modules.families import FAMILIES, Family, LoadPlan
 from modules.faults import ModelFault, RequestFault
 from modules.hardware.bench import Bench
@@ -55,7 +56,10 @@ class LearntWords:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """pipeline: a diffusers text-to-image pipeline on its device; scheduler_config: as the model came."""
+    """pipeline: a diffusers text-to-image pipeline on its device; scheduler_config: as the model came.
+
+    backing: what may stand in for its network, None for nothing.
+    """
 
     checkpoint: Checkpoint
     plan: LoadPlan
@@ -65,6 +69,7 @@ class LoadedModel:
     previewer: Previewer
     encoder: Encoder
     networks: Networks
+    backing: Backing | None = None
     words: LearntWords = field(default_factory=LearntWords)
     tinies: dict[str, Any] = field(default_factory=dict[str, Any])
     others: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -92,7 +97,7 @@ class Slot:
 
     place(pipeline) puts one on the device under the memory policy in force; lift(pipeline) takes it back to main memory;
     aside(pipeline) does so in the middle of a call, None: as lift does. dtype: of the weights; room(): bytes of main memory that are
-    free, for deciding what to keep; device: its kind and torch's name for it.
+    free, for deciding what to keep; device: its kind and torch's name for it. backing(): a new one for each loaded model, None: only eager.
     """
 
     def __init__(
@@ -103,6 +108,7 @@ class Slot:
         room: Callable[[], int],
         aside: Callable[[Any], None] | None = None,
         device: tuple[str, str] = ("cpu", "cpu"),
+        backing: Callable[[], Backing] | None = None,
     ) -> None:
         self._place = place
         self._lift = lift
@@ -110,20 +116,24 @@ class Slot:
         self._dtype = dtype
         self._room = room
         self._device = device
+        self._backing = backing
         self._models: list[LoadedModel] = []  # the one on the device last
         self._hooked: list[LoadedModel] = []  # set aside, with the hooks of their policy still on
         self._away = False  # the last of the models waits in main memory too
 
     @classmethod
-    def of(cls, bench: Bench) -> Self:
-        """The slot of a worker's bench."""
+    def of(cls, bench: Bench, graphs: Path) -> Self:
+        """The slot of a worker's bench. graphs: folder of what backends keep."""
         device = (bench.device.kind, bench.device.torch_name)
 
         def place(pipeline: Any) -> None:
             refuse_layerwise(pipeline, bench.policy)
             bench.place(pipeline)
 
-        return cls(place, bench.lift, bench.dtype, lambda: bench.memory()["ram"]["free"], aside=bench.aside, device=device)
+        return cls(
+            place, bench.lift, bench.dtype, lambda: bench.memory()["ram"]["free"], aside=bench.aside, device=device,
+            backing=lambda: Backing(bench.device.kind, graphs),
+        )  # fmt: skip
 
     @property
     def title(self) -> str | None:
@@ -221,6 +231,7 @@ class Slot:
             previewer=Previewer(pipeline.vae, family.cell_px),
             encoder=encoder_of(pipeline, family.variant(checkpoint.variant).prompt_tokens),
             networks=Networks(pipeline, family.architecture, checkpoint.model_name),
+            backing=None if self._backing is None else self._backing(),
         )
 
     def set_aside(self) -> None:

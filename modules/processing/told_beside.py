@@ -11,12 +11,13 @@ from typing import Any
 from PIL import Image
 
 from modules.inputs import Inputs
+from modules.processing.backed import untold
 from modules.saver import Saver
 
 
 def extra_of(run: Any) -> dict[str, object]:
     """What only the run itself knows, for the parameters text."""
-    extra: dict[str, object] = dict(run.infotext)
+    extra: dict[str, object] = {**untold(run.resolved), **run.infotext}
     if run.learnt and run.resolved.settings.get("textual_inversion_add_hashes_to_infotext", True):
         extra["TI hashes"] = ", ".join(f"{name}: {digest[:12]}" for name, digest in run.learnt.items())
     if run.init_hash:

@@ -81,10 +81,11 @@ def routes(app: App, lane: Lane) -> APIRouter:
 
 def current(app: App, viewer: Viewer) -> Job | None:
     """The job of pictures that this person would say is being made: the running one, or the next while nothing runs yet."""
-    found = app.jobs.list(states=("running",), owner=viewer.only, lane="device", limit=1)
-    if not found and not app.jobs.paused:
-        found = app.jobs.list(states=("queued",), owner=viewer.only, lane="device", limit=1)
-    return found[0] if found else None
+    waiting = () if app.jobs.paused else ("queued", "running")  # one that begins between two looks is found by the third
+    for state in ("running", *waiting):
+        if found := app.jobs.list(states=(state,), owner=viewer.only, lane="device", limit=1):
+            return found[0]
+    return None
 
 
 def _progress(app: App, viewer: Viewer, *, with_preview: bool) -> dict[str, Any]:

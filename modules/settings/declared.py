@@ -9,6 +9,7 @@ from typing import Any
 
 from modules.faults import RequestFault, UnknownName
 from modules.knobs import coerce, knobs_of
+from modules.settings.computing import Computing
 from modules.settings.controlling import Controlling
 from modules.settings.elsewhere import Elsewhere
 from modules.settings.extending import Extending
@@ -22,7 +23,7 @@ from modules.settings.showing import Showing
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Extending, Showing, Painting, SamplerSettings, Saving, Models, Guests, Interrogating, Controlling, Elsewhere):
+class Settings(Extending, Showing, Painting, SamplerSettings, Saving, Models, Guests, Interrogating, Controlling, Elsewhere, Computing):
     """Every setting with its default. A run sees a frozen copy with its own overrides laid over."""
 
     def overlay(self, values: dict[str, Any]) -> Settings:

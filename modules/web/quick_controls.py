@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.components import Component
 
 from modules.app import App
+from modules.backends.table import BACKENDS
 from modules.faults import UnknownName
 from modules.knobs import KnobField, coerce, knobs_of
 from modules.plugins import assets
@@ -35,6 +36,7 @@ Lists = Mapping[str, Callable[[], Sequence[str]]]
 def lists_of(app: App) -> dict[str, Callable[[], Sequence[str]]]:
     """The lists that Knobs of settings name and no form has: files by name, in A1111's spelling."""
     return {
+        "backends": BACKENDS.names,
         "vaes": lambda: [AUTOMATIC, NONE, *(_file(row) for row in app.library.rows("vae") if row.kind == "vae")],
         "modules": lambda: [_file(row) for kind in ("vae", "text_encoder") for row in app.library.rows(kind) if row.kind == kind],
         "quantisers": lambda: [NONE, *QUANTISERS.names()],

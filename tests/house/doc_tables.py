@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from modules import flags
+from modules.backends.table import BACKENDS
 from modules.caption import CAPTIONERS
 from modules.control.maps import MAPS, Needed
 from modules.families import FAMILIES
@@ -172,6 +173,22 @@ def steering_table() -> str:
         for option in OPTIONS
     ]
     return table(("Way", "Fields and settings", "Works for", "Source"), rows)
+
+
+def backends_table() -> str:
+    """Every backend, how near it must be to eager, and where it is described."""
+    rows = [
+        (
+            f"`{name}`",
+            row.title,
+            row.help,
+            ", ".join(f"{kind} {share:g}" for kind, share in row.tolerance.items()),
+            "every size" if row.any_size else "one size",
+            row.source,
+        )
+        for name, row in BACKENDS
+    ]
+    return table(("Name", "Title", "What it is", "Allowed difference", "Built for", "Source"), rows)
 
 
 def commands_table() -> str:
@@ -344,6 +361,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "samplers": samplers_table,
     "schedules": schedules_table,
     "steering": steering_table,
+    "backends": backends_table,
     "commands": commands_table,
     "flags": flags_table,
     "roles": roles_table,

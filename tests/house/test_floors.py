@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "families",
             "steering",
             "control",
+            "backends",
             "caption",
             "train",
             "remote",

@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "words": frozenset(),
     "hardware": TENSORS | MACHINE,
     "upscale": TENSORS | PICTURES | {"spandrel"},
+    "backends": TENSORS | PICTURES | {"onnxruntime", "openvino", "psutil"},  # psutil: is a process still writing?
     "caption": TENSORS | PICTURES | {"onnx", "onnxruntime"},
     # one process trains a session; scikit-image's cascade finds faces; free memory; the log that TensorBoard reads
     "train": TENSORS | PICTURES | {"filelock", "skimage", "psutil", "tensorboardX"},
@@ -55,7 +56,7 @@ ASKS: dict[tuple[str, str], str] = {
 TYPES_ONLY: dict[str, frozenset[str]] = {"web": frozenset({"fastapi"}), "launch": frozenset({"fastapi"})}
 # launch.py starts on a bare Python: what it imports at its top must run there.
 BARE_ROOMS = frozenset({"faults", "registry", "folders", "flags", "setup"})
-HEAVY = TENSORS | PICTURES | SERVER | PAGE | MACHINE | {"spandrel", "skimage", "tensorboardX", "onnx", "onnxruntime"}
+HEAVY = TENSORS | PICTURES | SERVER | PAGE | MACHINE | {"spandrel", "skimage", "tensorboardX", "onnx", "onnxruntime", "openvino"}
 # (file, own module it imports inside a function) -> why not at the top.
 LATE_OWN: dict[tuple[str, str], str] = {
     ("modules/web/mounting.py", "modules.web.page"): "imports Gradio, seconds of work; the API answers meanwhile",

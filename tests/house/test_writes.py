@@ -23,6 +23,10 @@ ALLOWED: dict[tuple[str, str], str] = {
         "modules/compat/loading.py",
         "sys.modules[]",
     ): "dataclasses and pydantic look there for the module of a guest's class; no import can ask for these names",
+    (
+        "modules/backends/open_vino.py",
+        "sys.modules (by setdefault)",
+    ): "OpenVINO sends a report over the network when it is imported, unless its package for that cannot be imported",
     **{
         (f"scripts/{name}.py", f"state.{field}"): "how a script of A1111's kind says how long it will take; state is a view of the job"
         for name in ("loopback", "poor_mans_outpainting", "prompt_matrix", "prompts_from_file", "sd_upscale")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter
 from fastapi import Path as InPath
 
+from modules.backends.table import BACKENDS
 from modules.caption.installed import captioners
 from modules.faults import UnknownName
 from modules.knobs import knobs_of
@@ -109,6 +110,7 @@ def lists_of(app: App) -> Mapping[str, List]:
         "ip_adapters": lambda: _plain([NONE, *(row.name for row in app.library.rows("ip_adapter"))]),
         "background_removers": lambda: _plain([NONE, *names_of("background removal")]),
         "captioners": lambda: _plain(row.name for row in captioners(app.folders)[0]),
+        "backends": lambda: [Choice(value=name, label=row.title, aliases=[]) for name, row in BACKENDS],
         "vaes": lambda: _plain([AUTOMATIC, NONE, *_files(app, "vae")]),
         "quantisers": _quantisers,
         "modules": lambda: _plain([*_files(app, "vae"), *_files(app, "text_encoder")]),
