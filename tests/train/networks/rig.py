@@ -100,6 +100,7 @@ def steps(made: LoraTrainee, count: int, pictures: list[Example] | None = None) 
 
 
 @torch.no_grad()
+@torch.no_grad()  # with gradients some processors take other kernels, whose last digits differ
 def answer(name: str, pipeline: Any) -> torch.Tensor:
     """What the network of a pipeline says of noisy pictures and their captions, as it is now: any change of a weight is seen in it."""
     for part in pipeline.components.values():
