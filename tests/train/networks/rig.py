@@ -37,10 +37,16 @@ SOME = {"sd15": ["down_blocks.1.", "mid_block."], "sd2": ["down_blocks.1.", "mid
 
 
 def built(name: str, folder: Path) -> Any:
-    """The pipeline of a name in MODELS, its weights in memory of their own."""
+    """The pipeline of a name in MODELS, its weights in memory of their own and not to be trained, as the program loads it for training.
+
+    Some processors take other kernels for weights that may be trained, also where no gradients are kept; their last digits differ.
+    """
     family, options, _ = MODELS[name]
     pipeline: Any = DiffusionPipeline.from_pretrained(BUILDERS[family](folder, **options), local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            part.requires_grad_(False)
     return settled(pipeline)
 
 
@@ -100,7 +106,6 @@ def steps(made: LoraTrainee, count: int, pictures: list[Example] | None = None) 
 
 
 @torch.no_grad()
-@torch.no_grad()  # with gradients some processors take other kernels, whose last digits differ
 def answer(name: str, pipeline: Any) -> torch.Tensor:
     """What the network of a pipeline says of noisy pictures and their captions, as it is now: any change of a weight is seen in it."""
     for part in pipeline.components.values():
