@@ -33,8 +33,9 @@ def run_model_work(job: dict[str, Any], control: Any, slot: Slot, *, own_memory:
         return "done", {"files": []}
     checkpoint, present = Checkpoint(**work["checkpoint"]), slot.present
     same = present is not None and present.checkpoint.path == checkpoint.path
-    kept = {"parts": present.plan.parts, "quantise": present.plan.quantise} if present is not None and same else {}
-    model = slot.take(checkpoint, control.status, **kept, keep=max(1, slot.count))
+    plan = present.plan if present is not None and same else None
+    parts, quantise = (plan.parts, plan.quantise) if plan is not None else (None, None)
+    model = slot.take(checkpoint, control.status, parts=parts, quantise=quantise, keep=max(1, slot.count))
     if job["kind"] != CREATE_EMBEDDING:
         return "done", {"files": []}
     vectors = new_vectors(model.encoder.text_encoders, work["init_text"], work["num_vectors_per_token"])

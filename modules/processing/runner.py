@@ -102,9 +102,8 @@ class PictureRunner:
         self._bench = bench = Bench.choose(flags, device_index, folders.cache / "hardware.json")
         self._slot = Slot.of(bench, folders.backends)
         device, maps = bench.device.torch_name, int(flags.get("controlnet_preprocessor_cache_size", KEPT_MAPS))
-        shelf = Shelf(device=device, dtype=bench.dtype)
         self._desk = Desk(
-            folders=folders, saver=self._saver, inputs=Inputs(folders), shelf=shelf, make_room=self._make_room,
+            folders=folders, saver=self._saver, inputs=Inputs(folders), shelf=Shelf(device=device, dtype=bench.dtype), make_room=self._make_room,
             finish=None if house is None else functools.partial(house.finish, device),
         )  # fmt: skip
         self._captions = CaptionDesk(folders=folders, inputs=self._desk.inputs, slot=CaptionerSlot.of(bench, self._make_room))
