@@ -103,8 +103,8 @@ class PictureRunner:
         self._slot = Slot.of(bench, folders.backends)
         device, maps = bench.device.torch_name, int(flags.get("controlnet_preprocessor_cache_size", KEPT_MAPS))
         self._desk = Desk(
-            folders=folders, saver=self._saver, inputs=Inputs(folders), shelf=Shelf(device=device, dtype=bench.dtype), make_room=self._make_room,
-            finish=None if house is None else functools.partial(house.finish, device),
+            folders=folders, saver=self._saver, inputs=Inputs(folders), shelf=Shelf(device=device, dtype=bench.dtype),
+            make_room=self._make_room, finish=None if house is None else functools.partial(house.finish, device),
         )  # fmt: skip
         self._captions = CaptionDesk(folders=folders, inputs=self._desk.inputs, slot=CaptionerSlot.of(bench, self._make_room))
         self._nets = Nets()
