@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Locator, Page, expect
-from safetensors.numpy import load_file, save_file
 
-from modules.folders import PROGRAM
 from tests.browser.conftest import ready
 from tests.browser.driving import all_jobs, generate, idle, set_number, set_seed, type_prompt, wait_until
 from tests.browser.servers import Server
 from tests.browser.test_img2img import DROP, drop
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-MODEL = "tiny-canny"
-LOOKS = (16, 32, 96, 256)  # channels of the layers that look at the control picture
-SHARED = ("attention_head_dim", "block_out_channels", "cross_attention_dim", "down_block_types", "layers_per_block", "norm_num_groups")
+MODEL = "darkroom-starter-canny"
 CANNY, SD15 = "canny", "control_canny [aa11bb22]"
 
 
@@ -36,36 +29,6 @@ def shapes() -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def write_model(folder: Path) -> None:
-    """A ControlNet for the starter's UNet, as `ControlNetModel.from_unet` makes one, but for random weights in its last layers."""
-    unet = PROGRAM / "models" / "Stable-diffusion" / "darkroom-starter" / "unet"
-    own = json.loads((unet / "config.json").read_text(encoding="utf-8"))
-    rng = np.random.default_rng(1)
-    found = load_file(unet / "diffusion_pytorch_model.safetensors")
-    weights = {
-        name: value for name, value in found.items() if name.startswith(("conv_in.", "time_embedding.", "down_blocks.", "mid_block."))
-    }
-
-    def layer(name: str, outer: int, inner: int, side: int) -> None:
-        weights[f"{name}.weight"] = (rng.standard_normal((outer, inner, side, side)) * 0.02).astype(np.float16)
-        weights[f"{name}.bias"] = np.zeros(outer, np.float16)
-
-    widths = own["block_out_channels"]
-    outs = [widths[0], *(width for n, width in enumerate(widths) for _ in range(own["layers_per_block"] + (n + 1 < len(widths))))]
-    for n, width in enumerate(outs):
-        layer(f"controlnet_down_blocks.{n}", width, width, 1)
-    layer("controlnet_mid_block", widths[-1], widths[-1], 1)
-    layer("controlnet_cond_embedding.conv_in", LOOKS[0], 3, 3)
-    for n, (inner, outer) in enumerate(pairwise(LOOKS)):
-        layer(f"controlnet_cond_embedding.blocks.{2 * n}", inner, inner, 3)
-        layer(f"controlnet_cond_embedding.blocks.{2 * n + 1}", outer, inner, 3)
-    layer("controlnet_cond_embedding.conv_out", widths[0], LOOKS[-1], 3)
-    folder.mkdir(parents=True)
-    save_file(weights, folder / "diffusion_pytorch_model.safetensors")
-    config = {name: own[name] for name in SHARED} | {"_class_name": "ControlNetModel", "conditioning_embedding_out_channels": LOOKS}
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def part(page: Page, name: str, n: int = 0, tab: str = "txt2img") -> Locator:
@@ -115,8 +78,6 @@ def asked(page: Page, server: Server) -> list[dict[str, Any]]:
 def test_a_picture_steers_a_run_and_the_map_stands_behind_the_result(real: Server, open_page: Callable[..., Page]):
     page = open_page(real)
     open_units(page)
-    write_model(real.data / "models" / "ControlNet" / MODEL)
-    part(page, "controlnet_refresh_models").click()
     fold = page.locator("#txt2img_controlnet")
     drop_on(page, part(page, "input_image"), shapes())
     expect(fold).to_have_attribute("data-changed", "1 unit on")

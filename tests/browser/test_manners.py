@@ -42,6 +42,19 @@ def test_a_double_click_makes_one_job(stand_in: Server, open_page: Open):
     idle(page)
 
 
+def test_a_press_counts_although_the_button_moves_under_it(stand_in: Server, open_page: Open):
+    """As when leaving the prompt makes a line above appear."""
+    page = open_page(stand_in)
+    before = len(submitted(stand_in))
+    type_prompt(page, "moved away")
+    page.evaluate("""() => document.querySelector("#txt2img_prompt textarea").addEventListener("blur", () => {
+      document.querySelector("#txt2img_generate").style.transform = "translateY(400px)";
+    })""")
+    generate(page)
+    wait_for_text(page, "moved away")
+    assert len(submitted(stand_in)) == before + 1
+
+
 def test_hostile_texts_stay_texts(stand_in: Server, open_page: Open, tmp_path: Path):
     """The fixture fails on any dialog or script error."""
     page = open_page(stand_in)

@@ -74,6 +74,23 @@
     if (found && actions[found.dataset.do]) actions[found.dataset.do](found, event);
   });
 
+  // ---- A press counts although the button moves ---------------------------------------------------------------------
+  // Leaving a text box may change what stands above a button, so that it is elsewhere when it is let go; the browser then sends no click.
+  const STILL_PX = 4;
+  let pressed = null; // {button, x, y}
+  const letGo = () => { pressed = null; };
+  document.addEventListener("pointerdown", (event) => {
+    const button = event.isPrimary && event.button === 0 ? event.target.closest?.("button") : null;
+    pressed = button ? { button, x: event.clientX, y: event.clientY } : null;
+  }, true);
+  document.addEventListener("pointerup", (event) => {
+    const { button, x, y } = pressed ?? {};
+    letGo();
+    if (!button || button.disabled || button.contains(event.target)) return;
+    if (button.isConnected && Math.hypot(event.clientX - x, event.clientY - y) <= STILL_PX) button.click();
+  }, true);
+  document.addEventListener("pointercancel", letGo, true);
+
   // ---- Keys: one table, from which they act and are listed -----------------------------------------------------------
   // rows: [keys, words, action]; keys: "Ctrl+Enter", several with a blank between. when(event): what must be true; the action gets it,
   // then the event, and answers false when it had nothing to do. Ctrl stands for the Mac's Command as well.
