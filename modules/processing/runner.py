@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,19 @@ from PIL import Image
 
 from modules.control.loading import Nets
 from modules.control.maps.ground import KEPT_MAPS, Ground
-from modules.faults import BlankPicture, ModelFault, OutOfMemory, RequestFault
+from modules.faults import OutOfMemory
 from modules.folders import Folders
 from modules.hardware.bench import Bench
-from modules.hooks import NOBODY, Finished, Hooks
 from modules.inputs import Inputs
 from modules.library import Library
-from modules.pixels.grid import image_grid
 from modules.processing.batch import Batch, make_batch
 from modules.processing.caption_folder import run_folder
 from modules.processing.caption_run import CaptionDesk
 from modules.processing.captioner_slot import CaptionerSlot
 from modules.processing.captions import run_captions
-from modules.processing.extras import Desk, restored, run_extras
+from modules.processing.extras import Desk, run_extras
+from modules.processing.job import Job
+from modules.processing.keeping import keep, keep_made, save_grid
 from modules.processing.leading import Hands, stage_of
 from modules.processing.listening import hear_texts, was_made
 from modules.processing.maps import MapDesk, run_maps
@@ -50,34 +50,6 @@ from modules.request.extras import EXTRAS
 from modules.saver import Saver
 from modules.settings import SettingsStore
 from modules.upscale.shelf import Shelf
-
-
-@dataclass(kw_only=True)
-class _Job:
-    """One run. made: pictures that an earlier attempt finished, by index; learnt: embeddings that took part, with their sha256.
-
-    infotext: keys that only the runs know. maps: control maps of the first batch. guests: who takes part. first: place of its first
-    picture in the job, when scripts make more than one run of it; span: where its progress lies in the job's, as (begin, share).
-    """
-
-    id: str
-    resolved: ResolvedRequest
-    control: Any
-    made: dict[int, Picture]
-    pictures: list[Picture] = field(default_factory=list[Picture])
-    images: list[Image.Image] = field(default_factory=list[Image.Image])
-    warnings: list[str] = field(default_factory=list[str])
-    learnt: dict[str, str] = field(default_factory=dict[str, str])
-    infotext: dict[str, object] = field(default_factory=dict[str, object])
-    notes: dict[str, str] = field(default_factory=dict[str, str])
-    seconds: dict[str, float] = field(default_factory=dict[str, float])
-    last_preview: float = 0.0
-    restored: set[str] = field(default_factory=set[str])
-    init_hash: str = ""
-    maps: list[Image.Image] = field(default_factory=list[Image.Image])
-    guests: Hooks = NOBODY
-    first: int = 0
-    span: tuple[float, float] = (0.0, 1.0)
 
 
 class PictureRunner:
@@ -161,9 +133,9 @@ class PictureRunner:
     def _generate(self, job: dict[str, Any], control: Any) -> tuple[str, dict[str, Any]]:
         resolved = ResolvedRequest.from_data(job["resolved"])
         made = {p.index: p for p in (Picture(**data) for data in job["made"]) if p.kind == "sample" and Path(p.path).exists()}
-        run = _Job(id=job["id"], resolved=resolved, control=control, made=made)
+        run = Job(id=job["id"], resolved=resolved, control=control, made=made)
         for warning in resolved.warnings:
-            self._warn(run, warning)
+            run.warn(warning)
         keep_inputs(run, self._saver, self._desk.inputs)
         began = time.perf_counter()
         peak = self._bench.peak()
@@ -174,7 +146,7 @@ class PictureRunner:
             run.pictures = stage.shown
         else:
             self._batches(run)
-            self._save_grid(run)
+            save_grid(run, self._saver)
         run.seconds["total"] = time.perf_counter() - began
         result = Result(
             pictures=tuple(run.pictures),
@@ -189,39 +161,33 @@ class PictureRunner:
             result = replace(result, trace=tuple(trace), warnings=tuple(run.warnings))
         return ("canceled" if control.interrupted else "done"), result.to_data()
 
-    def _batches(self, run: _Job) -> None:
+    def _batches(self, run: Job) -> None:
         for batch_no in range(run.resolved.n_iter):
             if run.control.interrupted:
                 break
             self._one_batch(run, batch_no)
         show_maps(run, self._saver)
 
-    def _stage(self, run: _Job) -> Stage:
+    def _stage(self, run: Job) -> Stage:
         """What guests may ask of this worker while they lead the job."""
         hands = Hands(
-            folders=self._folders, saver=self._saver, desk=self._desk, bench=self._bench, batches=self._batches, grid=self._save_grid,
-            warn=self._warn, model=lambda: self._slot.present,
+            folders=self._folders, saver=self._saver, desk=self._desk, bench=self._bench, batches=self._batches,
+            grid=lambda part: save_grid(part, self._saver), warn=Job.warn, model=lambda: self._slot.present,
         )  # fmt: skip
         return stage_of(run, hands)
 
-    @staticmethod
-    def _warn(run: _Job, text: str) -> None:
-        """Say it now, and beside the result."""
-        run.warnings.append(text)
-        run.control.event("warning", {"text": text})
-
-    def _one_batch(self, run: _Job, batch_no: int) -> None:
+    def _one_batch(self, run: Job, batch_no: int) -> None:
         size = run.resolved.batch_size
         indices = range(batch_no * size, (batch_no + 1) * size)
         if all(was_made(run, i) for i in indices):
             for i in indices:
-                self._keep_made(run, run.made[run.first + i])
+                keep_made(run, run.made[run.first + i])
             return
-        hear_texts(run, batch_no, self._folders, self._warn)
+        hear_texts(run, batch_no, self._folders, Job.warn)
         batch = self._make(run, batch_no)
         for warning in batch.warnings:
             if warning not in run.warnings:
-                self._warn(run, warning)
+                run.warn(warning)
         run.maps = run.maps or batch.maps
         run.learnt |= batch.learnt
         run.infotext |= batch.infotext
@@ -229,16 +195,16 @@ class PictureRunner:
             run.seconds[name] = run.seconds.get(name, 0.0) + spent
         images = run.guests.pass_on("decoded", batch.images)
         if len(images) != len(batch.images):
-            self._warn(run, "A script gave back another number of pictures than there are; they stay as they were.")
+            run.warn("A script gave back another number of pictures than there are; they stay as they were.")
             images = batch.images
         for index, image in zip(indices, images, strict=True):
             if was_made(run, index):
-                self._keep_made(run, run.made[run.first + index])
+                keep_made(run, run.made[run.first + index])
             else:
-                self._save(run, self._with_faces(run, image), index, partial=batch.partial)
+                keep(run, image, index, self._desk, self._saver, partial=batch.partial)
                 show_beside(run, self._saver, batch.beside[index - indices[0]] if batch.beside else [], index)
 
-    def _make(self, run: _Job, batch_no: int) -> Batch:
+    def _make(self, run: Job, batch_no: int) -> Batch:
         """The batch, under the next, more careful memory policy when memory runs out."""
         while True:
             try:
@@ -262,9 +228,9 @@ class PictureRunner:
                 raise OutOfMemory(
                     f"There is not enough memory for {size} ({reason}), even with {self._bench.policy}. Make it smaller or fewer at once."
                 )
-            self._warn(run, f"Memory ran out; the picture was made with the memory policy {self._bench.policy}.")
+            run.warn(f"Memory ran out; the picture was made with the memory policy {self._bench.policy}.")
 
-    def _take(self, run: _Job, wanted: Wanted) -> LoadedModel:
+    def _take(self, run: Job, wanted: Wanted) -> LoadedModel:
         """A model on the device. As many stay in memory as the settings say, and at least those that this job takes turns with."""
         resolved = run.resolved
         others = [later.checkpoint for later in (resolved.hires, resolved.refiner) if later is not None and later.checkpoint is not None]
@@ -280,8 +246,8 @@ class PictureRunner:
         self._dress(run, model, wanted.networks)
         return model
 
-    def _tools(self, run: _Job) -> Tools:
-        def keep(image: Image.Image, index: int, suffix: str) -> None:
+    def _tools(self, run: Job) -> Tools:
+        def keep_first(image: Image.Image, index: int, suffix: str) -> None:
             resolved = run.resolved
             begun = resolved.settings.get("hires_fix_refiner_pass", "second pass") != "second pass"
             alone = replace(resolved, hires=None, denoising_strength=None, refiner=resolved.refiner if begun else None)
@@ -292,12 +258,12 @@ class PictureRunner:
             take=lambda wanted: self._take(run, wanted),
             upscaling=lambda: upscaling_for(self._folders, self._desk.shelf, run.resolved.settings),
             open=lambda reference: self._desk.inputs.open(reference, "init_images" if run.resolved.image else "firstpass_image"),
-            keep=keep,
+            keep=keep_first,
             nets=self._nets,
             ground=self._ground,
         )
 
-    def _dress(self, run: _Job, model: LoadedModel, networks: Sequence[Network]) -> None:
+    def _dress(self, run: Job, model: LoadedModel, networks: Sequence[Network]) -> None:
         """Put on these LoRAs and take off all others; let the encoder know the embeddings."""
         applied = model.networks.set(networks)
         if applied.text_changed:
@@ -305,11 +271,11 @@ class PictureRunner:
         for report in applied.reports:
             run.notes[report.name] = f"LoRA {report.name}: {report.coverage}"
             if report.warning and report.warning not in run.warnings:
-                self._warn(run, report.warning)
+                run.warn(report.warning)
         files = [p for base in self._folders.model_folders("embeddings") if base.is_dir() for p in sorted(base.rglob("*.safetensors"))]
         model.words.offer(model.encoder, files, applied.words)
 
-    def _hooks(self, run: _Job, batch_no: int) -> StepHooks:
+    def _hooks(self, run: Job, batch_no: int) -> StepHooks:
         control, total = run.control, run.resolved.n_iter
         settings = run.resolved.settings
 
@@ -329,64 +295,6 @@ class PictureRunner:
         return StepHooks(
             stop=lambda: control.interrupted or control.take_skip(), step=step, preview=preview if wanted else None, guests=run.guests
         )
-
-    def _with_faces(self, run: _Job, image: Image.Image) -> Image.Image:
-        """With its faces restored, where the settings ask for it; what is missing or damaged is a warning, and the picture stays."""
-        settings = run.resolved.settings
-        if not settings.get("face_restoration"):
-            return image
-        name = settings["face_restoration_model"]
-        try:
-            image, count = restored(image, name, 1.0, settings["code_former_weight"], self._desk)
-        except (RequestFault, ModelFault, BlankPicture) as fault:
-            why = fault.why if isinstance(fault, RequestFault) else fault.message
-            if why not in run.warnings:
-                self._warn(run, why)
-            return image
-        if count:
-            run.restored.add(name)
-        return image
-
-    def _save(self, run: _Job, image: Image.Image, index: int, *, partial: bool) -> None:
-        settings = run.resolved.settings
-        saved = run.resolved.save_images and settings["samples_save"] and (not partial or settings["save_incomplete_images"])
-        finished = run.guests.pass_on("before_save", Finished(image=image, index=index))
-        image = finished.image
-        picture = self._saver.save(
-            image,
-            resolved=run.resolved,
-            index=index,
-            job=run.id,
-            kind="partial" if partial else "sample",
-            saved=saved,
-            extra=extra_of(run) | finished.infotext,
-            place=run.first + index,
-        )
-        picture = replace(picture, index=run.first + index)
-        run.pictures.append(picture)
-        run.images.append(image)
-        run.control.event("picture", picture.to_data())
-        run.guests.tell("picture_saved", picture)
-
-    def _keep_made(self, run: _Job, picture: Picture) -> None:
-        run.pictures.append(picture)
-        with Image.open(picture.path) as image:
-            run.images.append(image.convert("RGB"))
-
-    def _save_grid(self, run: _Job) -> None:
-        """A1111's rule: a grid of several pictures stands first."""
-        settings = run.resolved.settings
-        if not run.resolved.save_images or not (settings["return_grid"] or settings["grid_save"]):
-            return
-        if not run.images or (len(run.images) == 1 and settings["grid_only_if_multiple"]):
-            return
-        grid = image_grid(run.images, rows=settings["n_rows"], batch_size=run.resolved.batch_size)
-        picture = self._saver.save(
-            grid, resolved=run.resolved, index=-1, job=run.id, kind="grid", saved=settings["grid_save"], extra=extra_of(run)
-        )
-        if settings["return_grid"]:
-            run.pictures.insert(0, picture)
-        run.control.event("picture", picture.to_data())
 
 
 def _paths(wanted: Wanted) -> dict[str, Path]:

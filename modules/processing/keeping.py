@@ -1,0 +1,78 @@
+"""What becomes of a finished picture: faces restored, saved, shown, told; and the grid of all of them. Start reading at `keep`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from PIL import Image
+
+from modules.faults import BlankPicture, ModelFault, RequestFault
+from modules.hooks import Finished
+from modules.pixels.grid import image_grid
+from modules.processing.extras import Desk, restored
+from modules.processing.job import Job
+from modules.processing.told_beside import extra_of
+from modules.request import Picture
+from modules.saver import Saver
+
+
+def keep(run: Job, image: Image.Image, index: int, desk: Desk, saver: Saver, *, partial: bool) -> None:
+    """Picture `index` of the run, with its faces restored, saved and reported."""
+    image, settings = _with_faces(run, image, desk), run.resolved.settings
+    saved = run.resolved.save_images and settings["samples_save"] and (not partial or settings["save_incomplete_images"])
+    finished = run.guests.pass_on("before_save", Finished(image=image, index=index))
+    image = finished.image
+    picture = saver.save(
+        image,
+        resolved=run.resolved,
+        index=index,
+        job=run.id,
+        kind="partial" if partial else "sample",
+        saved=saved,
+        extra=extra_of(run) | finished.infotext,
+        place=run.first + index,
+    )
+    picture = replace(picture, index=run.first + index)
+    run.pictures.append(picture)
+    run.images.append(image)
+    run.control.event("picture", picture.to_data())
+    run.guests.tell("picture_saved", picture)
+
+
+def _with_faces(run: Job, image: Image.Image, desk: Desk) -> Image.Image:
+    """With its faces restored, where the settings ask for it; what is missing or damaged is a warning, and the picture stays."""
+    settings = run.resolved.settings
+    if not settings.get("face_restoration"):
+        return image
+    name = settings["face_restoration_model"]
+    try:
+        image, count = restored(image, name, 1.0, settings["code_former_weight"], desk)
+    except (RequestFault, ModelFault, BlankPicture) as fault:
+        why = fault.why if isinstance(fault, RequestFault) else fault.message
+        if why not in run.warnings:
+            run.warn(why)
+        return image
+    if count:
+        run.restored.add(name)
+    return image
+
+
+def keep_made(run: Job, picture: Picture) -> None:
+    """A picture that an earlier attempt of the job has finished."""
+    run.pictures.append(picture)
+    with Image.open(picture.path) as image:
+        run.images.append(image.convert("RGB"))
+
+
+def save_grid(run: Job, saver: Saver) -> None:
+    """A1111's rule: a grid of several pictures stands first."""
+    settings = run.resolved.settings
+    if not run.resolved.save_images or not (settings["return_grid"] or settings["grid_save"]):
+        return
+    if not run.images or (len(run.images) == 1 and settings["grid_only_if_multiple"]):
+        return
+    grid = image_grid(run.images, rows=settings["n_rows"], batch_size=run.resolved.batch_size)
+    picture = saver.save(grid, resolved=run.resolved, index=-1, job=run.id, kind="grid", saved=settings["grid_save"], extra=extra_of(run))
+    if settings["return_grid"]:
+        run.pictures.insert(0, picture)
+    run.control.event("picture", picture.to_data())
