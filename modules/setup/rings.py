@@ -21,6 +21,8 @@ OWN_FOLDERS = ("house", "model", "browser", "faults")
 RINGS = ("house", "fast", "model", "browser", "faults")
 MOST_PROCESSES = 4  # each holds torch
 MOST_AGAIN = 5  # more failures than these are no chance
+LONGEST_S = 40 * 60  # of a ring; three times what the longest takes on two cores
+TOO_LONG = 124  # as the command "timeout" ends
 COUNTS = ("passed", "failed", "errors", "skipped")
 
 
@@ -82,15 +84,26 @@ def run_ring(program: Path, python: Path, ring: str, rest: Sequence[str], env: d
     seconds = time.monotonic() - began
     if code == NOTHING_COLLECTED:
         return Outcome(ring=ring, state="not run", why="no test of it was selected", seconds=seconds)
-    state, why = ("passed", "") if code == 0 else ("failed", "" if counts[1] or counts[2] else f"pytest ended with {code}")
+    state, why = ("passed", "") if code == 0 else ("failed", "" if counts[1] or counts[2] else _ended(code))
     return Outcome(ring=ring, state=state, why=why, counts=counts, seconds=seconds, unsteady=unsteady)
 
 
+def _ended(code: int) -> str:
+    """Why there is no count of failures."""
+    return f"it was ended after {LONGEST_S / 60:.0f} minutes" if code == TOO_LONG else f"pytest ended with {code}"
+
+
 def _pytest(program: Path, python: Path, words: Sequence[str], env: dict[str, str]) -> tuple[int, tuple[int, int, int, int], list[str]]:
-    """(exit status, counts, names of the failed tests) of one run of pytest."""
+    """(exit status, counts, names of the failed tests) of one run of pytest.
+
+    It is ended after LONGEST_S: when one of its processes crashes, the plugin that spreads the tests may wait for ever.
+    """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        code = subprocess.call([str(python), "-m", "pytest", *words, f"--junitxml={report}"], cwd=program, env=env)
+        try:
+            code = subprocess.call([str(python), "-m", "pytest", *words, f"--junitxml={report}"], cwd=program, env=env, timeout=LONGEST_S)
+        except subprocess.TimeoutExpired:
+            code = TOO_LONG
         return code, read_counts(report), read_failed(report)
 
 

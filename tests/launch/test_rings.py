@@ -99,6 +99,14 @@ def test_many_failures_are_no_chance(program: Path):
     assert (outcome.state, outcome.counts, outcome.unsteady) == ("failed", (1, rings.MOST_AGAIN + 1, 0, 0), ())
 
 
+def test_a_ring_that_hangs_is_ended_and_red(program: Path, monkeypatch: pytest.MonkeyPatch):
+    (program / "tests" / "words" / "test_more.py").write_text("import threading\ndef test_waits():\n    threading.Event().wait()\n")
+    monkeypatch.setattr(rings, "LONGEST_S", 2.0)
+    outcome = rings.run_ring(program, Path(sys.executable), "fast", ["-q", "-p", "no:cacheprovider"], dict(os.environ))
+    assert (outcome.state, outcome.counts) == ("failed", (0, 0, 0, 0))
+    assert "was ended after" in outcome.why
+
+
 def test_files_with_slow_tests_begin_and_stay_whole(program: Path, monkeypatch: pytest.MonkeyPatch):
     """By the hook that every ring has, and by pytest's plugin, which has an order of its own unless it is told otherwise."""
     slow = "import pytest\npytestmark = pytest.mark.slow\ndef test_long():\n    pass\n"
