@@ -93,16 +93,17 @@ class Crew:
     def nudge(self, job_id: str | None = None) -> None:
         """There may be something to do, for all or for the one that runs this job."""
         for slot in self.slots():
-            if job_id is None or slot.running() == job_id:
+            if job_id is None or slot.has(job_id):
                 slot.nudge()
 
     def live(self, job_id: str | None) -> Live | None:
         """What that job does, or, for None, the running pictures. Tells the worker that somebody is looking."""
-        for slot in self._devices if job_id is None else self.slots():
-            running = slot.running()
-            if running is not None and job_id in (None, running):
-                return slot.live()
-        return None
+        found = (slot.live(job_id) for slot in (self._devices if job_id is None else self.slots()))
+        return next((live for live in found if live is not None), None)
+
+    def current(self) -> str | None:
+        """Id of the pictures that are being made, of those of the first device that makes any."""
+        return next((running for slot in self._devices if (running := slot.running()) is not None), None)
 
     def devices(self) -> list[dict[str, Any]]:
         """State of each device's worker: state, pid, device, model, memory, message."""

@@ -341,6 +341,8 @@ class Jobs:
     def _find(self, id_or_key: str | None) -> str | None:
         if id_or_key is not None:
             return self._store.id_and_state(id_or_key)[0]
+        if (current := self._crew.current()) is not None:
+            return current
         running = self._store.list(states=("running",), lane=DEVICE, limit=1)
         return running[0].id if running else None
 

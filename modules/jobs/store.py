@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -97,17 +98,20 @@ class JobStore:
         """Ids of a lane's queued jobs in run order."""
         return self.order.ids(lane)
 
-    def claim(self, lane: str = DEVICE) -> Job | None:
-        """The lane's next queued job, now running, with one more attempt on its count; None when there is none."""
+    def claim(self, lane: str = DEVICE, *, untried: bool = False) -> Job | None:
+        """The lane's next queued job, now running, with one more attempt on its count; None when there is none.
+
+        untried: None too when that job was cut off before.
+        """
         if not self.order.ready(lane):
             return None
         with self._database.change(durable=False) as db:
             job_id = next_ready(db, lane)
             if job_id is None:
                 return None
-            db.execute("UPDATE jobs SET state='running', attempts=attempts+1, started_s=?, cancel=NULL WHERE id=?", (time.time(), job_id))
-            add_event(db, job_id, "state", {"state": "running"})
-            return job_of(db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id=?", (job_id,)).fetchone())
+            if untried and db.execute("SELECT attempts FROM jobs WHERE id=?", (job_id,)).fetchone()[0]:
+                return None
+            return _begun(db, job_id)
 
     def finish(self, job_id: str, state: str, *, result: dict[str, Any] | None = None, fault: dict[str, Any] | None = None) -> Job:
         """A running or queued job ends. A job that has ended already is left as it is."""
@@ -162,10 +166,11 @@ class JobStore:
             sql = "UPDATE jobs SET cancel=CASE cancel WHEN 'interrupt' THEN cancel ELSE ? END WHERE id=? AND state='running'"
             return bool(db.execute(sql, (what, job_id)).rowcount)
 
-    def asked(self, job_id: str) -> str | None:
-        """The word left by `ask_running`, or None."""
-        rows = self._database.rows("SELECT cancel FROM jobs WHERE id=?", (job_id,))
-        return rows[0][0] if rows else None
+    def asked(self, job_ids: Iterable[str]) -> dict[str, str]:
+        """The words left by `ask_running`, by job; jobs without one are left out."""
+        ids = [*job_ids]
+        marks = ",".join("?" * len(ids))
+        return dict(self._database.rows(f"SELECT id, cancel FROM jobs WHERE id IN ({marks}) AND cancel IS NOT NULL", ids))
 
     def clear_asked(self, job_id: str, what: str) -> None:
         """That word was passed on; another one left meanwhile stays."""
@@ -213,6 +218,13 @@ class JobStore:
             value = "1" if paused else "0"
             db.execute("INSERT INTO facts VALUES ('paused',?) ON CONFLICT(name) DO UPDATE SET value=excluded.value", (value,))
             add_event(db, "", "queue", {"paused": paused})
+
+
+def _begun(db: sqlite3.Connection, job_id: str) -> Job:
+    """A queued job is running now."""
+    db.execute("UPDATE jobs SET state='running', attempts=attempts+1, started_s=?, cancel=NULL WHERE id=?", (time.time(), job_id))
+    add_event(db, job_id, "state", {"state": "running"})
+    return job_of(db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id=?", (job_id,)).fetchone())
 
 
 def _unknown(id_or_key: str) -> UnknownJob:

@@ -28,9 +28,10 @@ from modules.processing.caption_run import CaptionDesk
 from modules.processing.captioner_slot import CaptionerSlot
 from modules.processing.captions import run_captions
 from modules.processing.extras import Desk, run_extras
-from modules.processing.job import Job
+from modules.processing.job import Computed, Job, Outcome, outcome_of
 from modules.processing.keeping import keep, keep_made, save_grid
 from modules.processing.leading import Hands, stage_of
+from modules.processing.line import Line
 from modules.processing.listening import hear_texts, was_made
 from modules.processing.maps import MapDesk, run_maps
 from modules.processing.model_work import run_model_work
@@ -42,7 +43,7 @@ from modules.processing.stage import House, Stage
 from modules.processing.told_beside import extra_of, keep_inputs, show_beside, show_maps
 from modules.processing.tools import Tools, Wanted
 from modules.processing.upscaling import upscaling_for
-from modules.request import Network, Picture, ResolvedRequest, Result
+from modules.request import Network, Picture, ResolvedRequest
 from modules.request.caption import CAPTIONS
 from modules.request.caption_folder import CAPTION_FOLDER
 from modules.request.control_map import MAPS_JOB
@@ -80,6 +81,7 @@ class PictureRunner:
         )  # fmt: skip
         self._captions = CaptionDesk(folders=folders, inputs=self._desk.inputs, slot=CaptionerSlot.of(bench, self._make_room))
         self._nets = Nets()
+        self._line = Line()
         self._ground = Ground(folders=folders, device=device, kept_maps=maps)
 
     def device(self) -> dict[str, Any]:
@@ -99,22 +101,37 @@ class PictureRunner:
         finally:
             library.close()
 
-    def run(self, job: dict[str, Any], control: Any) -> tuple[str, dict[str, Any]]:
+    def run(self, job: dict[str, Any], control: Any) -> Outcome:
         """Make every picture that is not made yet. Returns ("done" or "canceled", Result as data)."""
-        if (other := self._others.get(str(job.get("kind")))) is not None:
-            return other(job, control, self._saver)
-        if job.get("kind") == EXTRAS:
-            return run_extras(job, control, self._desk)
-        if job.get("kind") == CAPTIONS:
-            return run_captions(job, control, self._captions)
-        if job.get("kind") == MAPS_JOB:
-            return run_maps(job, control, MapDesk(ground=self._ground, inputs=self._desk.inputs, make_room=self._make_room))
-        if job.get("kind") == CAPTION_FOLDER:
-            return run_folder(job, control, self._captions)
-        if job.get("kind") in MODEL_WORK:
-            return run_model_work(job, control, self._slot, own_memory=self._bench.device.kind not in ("cpu", "mps"))
+        return self.begin(job, control)()
+
+    def begin(self, job: dict[str, Any], control: Any) -> Callable[[], Outcome]:
+        """`run`, but back when the device is free. What it returns waits for the pictures to be saved and gives the outcome."""
+        work = self._other(job, control)
+        if work is not None:
+            self._line.wait()  # it saves for itself, and files are numbered in the order of the jobs
+            outcome = work()
+            return lambda: outcome
         self._captions.slot.give_way()
         return self._generate(job, control)
+
+    def _other(self, job: dict[str, Any], control: Any) -> Callable[[], Outcome] | None:
+        """Work that is no generation; None for one."""
+        if (other := self._others.get(str(job.get("kind")))) is not None:
+            return lambda: other(job, control, self._saver)
+        if job.get("kind") == EXTRAS:
+            return lambda: run_extras(job, control, self._desk)
+        if job.get("kind") == CAPTIONS:
+            return lambda: run_captions(job, control, self._captions)
+        if job.get("kind") == MAPS_JOB:
+            desk = MapDesk(ground=self._ground, inputs=self._desk.inputs, make_room=self._make_room)
+            return lambda: run_maps(job, control, desk)
+        if job.get("kind") == CAPTION_FOLDER:
+            return lambda: run_folder(job, control, self._captions)
+        if job.get("kind") in MODEL_WORK:
+            own_memory = self._bench.device.kind not in ("cpu", "mps")
+            return lambda: run_model_work(job, control, self._slot, own_memory=own_memory)
+        return None
 
     def give_room(self) -> None:
         """Let go of every model: another worker needs the memory. They are loaded again for the next job."""
@@ -130,7 +147,7 @@ class PictureRunner:
         self._slot.release()
         return held
 
-    def _generate(self, job: dict[str, Any], control: Any) -> tuple[str, dict[str, Any]]:
+    def _generate(self, job: dict[str, Any], control: Any) -> Callable[[], Outcome]:
         resolved = ResolvedRequest.from_data(job["resolved"])
         made = {p.index: p for p in (Picture(**data) for data in job["made"]) if p.kind == "sample" and Path(p.path).exists()}
         run = Job(id=job["id"], resolved=resolved, control=control, made=made)
@@ -141,25 +158,26 @@ class PictureRunner:
         peak = self._bench.peak()
         end = None
         if self._house is not None and resolved.visit is not None:
+            self._line.wait()  # scripts look at pictures as soon as they are saved, so they are saved at once
             stage = self._stage(run)
             end = self._house.receive(stage)
             run.pictures = stage.shown
         else:
-            self._batches(run)
-            save_grid(run, self._saver)
-        run.seconds["total"] = time.perf_counter() - began
-        result = Result(
-            pictures=tuple(run.pictures),
-            warnings=tuple(run.warnings),
-            notes=tuple(run.notes.values()),
-            seconds=run.seconds,
-            interrupted=control.interrupted,
-            peak_bytes=peak.bytes(),
-        )
-        if end is not None:
-            trace = end(result)
-            result = replace(result, trace=tuple(trace), warnings=tuple(run.warnings))
-        return ("canceled" if control.interrupted else "done"), result.to_data()
+            run.line = self._line
+            try:
+                self._batches(run)
+                save_grid(run, self._saver)
+            except BaseException:
+                self._line.wait()  # what was made before is told before the end
+                raise
+        computed = Computed(interrupted=control.interrupted, peak_bytes=peak.bytes(), end=end)
+
+        def finished() -> Outcome:
+            run.settle()
+            run.seconds["total"] = time.perf_counter() - began
+            return outcome_of(run, computed)
+
+        return finished
 
     def _batches(self, run: Job) -> None:
         for batch_no in range(run.resolved.n_iter):
@@ -252,7 +270,8 @@ class PictureRunner:
             begun = resolved.settings.get("hires_fix_refiner_pass", "second pass") != "second pass"
             alone = replace(resolved, hires=None, denoising_strength=None, refiner=resolved.refiner if begun else None)
             kept = alone if resolved.hires else resolved
-            self._saver.save(image, resolved=kept, index=index, job=run.id, suffix=suffix, extra=extra_of(run))
+            save = functools.partial(self._saver.save, resolved=kept, index=index, job=run.id, suffix=suffix, extra=extra_of(run))
+            run.later(lambda: save(image))
 
         return Tools(
             take=lambda wanted: self._take(run, wanted),
