@@ -20,6 +20,8 @@ _WAITING = f"FROM jobs WHERE state='queued' AND lane=? ORDER BY {RUN_ORDER}"
 _SAME = "FROM jobs WHERE state='queued' AND lane=? AND priority=?"
 _ALONE = "NOT EXISTS (SELECT 1 FROM jobs AS member WHERE member.state='running' AND member.group_id=jobs.id)"  # of its group none runs
 
+_READY = f"FROM jobs WHERE state='queued' AND held=0 AND lane=? AND (deadline_s IS NULL OR deadline_s>?) AND {_ALONE}"
+
 
 def last_place(db: sqlite3.Connection, lane: str, priority: int) -> int:
     """The place behind all jobs of a priority, and behind those that run and may come back."""
@@ -28,14 +30,15 @@ def last_place(db: sqlite3.Connection, lane: str, priority: int) -> int:
     return max(waits or 0, runs or 0, 0) + GAP
 
 
+def coming(db: sqlite3.Connection, lane: str, limit: int) -> list[str]:
+    """Ids of the jobs that would begin next, in order."""
+    rows = db.execute(f"SELECT id {_READY} ORDER BY {RUN_ORDER} LIMIT ?", (lane, time.time(), limit)).fetchall()
+    return [row[0] for row in rows]
+
+
 def next_ready(db: sqlite3.Connection, lane: str) -> str | None:
     """Id of the job whose turn it is: not held, and its deadline not passed."""
-    row = db.execute(
-        "SELECT id FROM jobs WHERE state='queued' AND held=0 AND lane=? AND (deadline_s IS NULL OR deadline_s>?) "
-        f"AND {_ALONE} ORDER BY {RUN_ORDER} LIMIT 1",
-        (lane, time.time()),
-    ).fetchone()
-    return row[0] if row else None
+    return next(iter(coming(db, lane, 1)), None)
 
 
 class Order:
@@ -55,9 +58,12 @@ class Order:
 
     def ready(self, lane: str = DEVICE) -> bool:
         """Some job of the lane could begin now."""
-        waits = "state='queued' AND held=0 AND lane=? AND (deadline_s IS NULL OR deadline_s>?)"
-        sql = f"SELECT 1 FROM jobs WHERE {waits} AND {_ALONE} LIMIT 1"
-        return bool(self._database.rows(sql, (lane, time.time())))
+        return self.next(lane) is not None
+
+    def next(self, lane: str = DEVICE) -> str | None:
+        """Id of the job that would begin now."""
+        rows = self._database.rows(f"SELECT id {_READY} ORDER BY {RUN_ORDER} LIMIT 1", (lane, time.time()))
+        return rows[0][0] if rows else None
 
     def position(self, job_id: str) -> tuple[int, int] | None:
         """(place, length) of a queued job in its lane, counted from 1; None when it does not wait."""

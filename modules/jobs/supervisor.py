@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from modules.faults import WorkerDied
+from modules.faults import UnknownJob, WorkerDied
 from modules.folders import Folders
 from modules.jobs.hand import Hand, Run
 from modules.jobs.records import DEVICE, Job, Live
@@ -78,6 +78,7 @@ class Slot:
         self._life = 0
         self._stopping = threading.Event()
         self._hand = Hand()
+        self._foreseen: str | None = None
         self._ready = False
         self._deaths = 0
         self._idle_since = time.monotonic()
@@ -147,6 +148,7 @@ class Slot:
                 self._begin_next()
             self._take_message(timeout_s=0.5 if self._hand else 1.0)
             self._watch_over()
+            self._foresee()
         self._end_worker()
 
     def _wanted(self) -> bool:
@@ -296,6 +298,20 @@ class Slot:
         if any(run.stalled(self._plan.stall_s or STALL_S, STALL_STEPS) for run in self._hand):
             self.status |= {"message": "The worker stopped answering and is started again."}
             self._kill()
+
+    def _foresee(self) -> None:
+        """Tell a worker that is in the middle of a job, and has loaded what that one needs, which one will be next."""
+        if self._plan.lane != DEVICE or not any(run.live.step for run in self._hand.computed()):
+            return
+        job_id = self._store.order.next(self._plan.lane) if not self._store.paused() else None
+        if job_id == self._foreseen:
+            return
+        self._foreseen = job_id
+        try:
+            job = None if job_id is None else self._store.get(job_id)
+        except UnknownJob:  # forgotten meanwhile
+            return
+        self.tell({"do": "ahead", "next": None if job is None else {"kind": job.kind, "resolved": job.resolved}})
 
     def _worker_gone(self) -> None:
         process, self._process, self._wire = self._process, None, None

@@ -119,6 +119,7 @@ class Runner(Protocol):
 
     # Where there are such methods:
     # give_room() -> object: let go of what is kept for the next job, for the sake of another worker.
+    # look_ahead(job or None) -> object: that job will be next, as things are. Called while another runs, on another thread; must be quick.
     # begin(job, control) -> End: as `run`, but back as soon as the device is free; calling the End waits for the rest, on another thread.
 
 
@@ -151,11 +152,21 @@ class Worker:
                 case "job":  # the control exists from now on, so that an interrupt cannot come too early
                     self._controls[order["job"]["id"]] = RunControl(self._wire, order["job"]["id"])
                     self._orders.put(order)
+                case "ahead":
+                    self._look_ahead(order["next"])
                 case "quit" | "give_room":
                     self._orders.put(order)
                 case _:
                     pass
         os._exit(0)
+
+    def _look_ahead(self, job: dict[str, Any] | None) -> None:
+        look: Callable[[dict[str, Any] | None], object] | None = getattr(self._runner, "look_ahead", None)
+        try:
+            if look is not None:
+                look(job)
+        except Exception:  # noqa: BLE001 - a convenience; that job says itself what is wrong with it
+            traceback.print_exc()
 
     def serve(self) -> None:
         """Announce the device, warm up, then run jobs until told to quit."""

@@ -22,6 +22,7 @@ from modules.folders import Folders
 from modules.hardware.bench import Bench
 from modules.inputs import Inputs
 from modules.library import Library
+from modules.processing.ahead import ReadAhead, files_of
 from modules.processing.batch import Batch, make_batch
 from modules.processing.caption_folder import run_folder
 from modules.processing.caption_run import CaptionDesk
@@ -82,6 +83,7 @@ class PictureRunner:
         self._captions = CaptionDesk(folders=folders, inputs=self._desk.inputs, slot=CaptionerSlot.of(bench, self._make_room))
         self._nets = Nets()
         self._line = Line()
+        self._ahead = ReadAhead(lambda: self._bench.memory()["ram"]["free"])
         self._ground = Ground(folders=folders, device=device, kept_maps=maps)
 
     def device(self) -> dict[str, Any]:
@@ -132,6 +134,11 @@ class PictureRunner:
             own_memory = self._bench.device.kind not in ("cpu", "mps")
             return lambda: run_model_work(job, control, self._slot, own_memory=own_memory)
         return None
+
+    def look_ahead(self, job: dict[str, Any] | None) -> None:
+        """The job that will be next as things are, None for none: the files of its model are read while this one runs."""
+        present = self._slot.present
+        self._ahead.look(files_of(job["resolved"], [present.checkpoint.path] if present else []) if job else [])
 
     def give_room(self) -> None:
         """Let go of every model: another worker needs the memory. They are loaded again for the next job."""

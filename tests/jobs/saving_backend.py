@@ -2,6 +2,7 @@
 
 makes: made when the job leaves the device; saves_after: its saving lasts until that file is there; waits_for: so long it keeps the device;
 dies_once_after: at the first try the process ends when that file is there. The result says how many jobs were saving when it began.
+"next is NAME" is made when a job with this name is told to be the next one.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Saving:
 
     def begin(self, job: dict[str, Any], control: Any) -> Callable[[], tuple[str, dict[str, Any]]]:
         knobs, beside = job["resolved"], self._saving
+        control.progress(fraction=0.5, step=1, steps=1, batch_no=0, batch_count=1)
         self._wait(knobs.get("waits_for"))
         if (mark := knobs.get("dies_once_after")) and job["attempts"] == 1:
             self._wait(mark)
@@ -53,6 +55,9 @@ class Saving:
             return "done", {"pictures": [], "beside": beside, "attempt": job["attempts"]}
 
         return end
+
+    def look_ahead(self, job: dict[str, Any] | None) -> None:
+        (self._marks / f"next is {job['resolved'].get('name') if job else 'nothing'}").touch()
 
     def _wait(self, mark: str | None) -> None:
         end = time.monotonic() + PATIENCE_S

@@ -94,3 +94,16 @@ def test_a_program_that_stops_lets_pictures_be_saved(folders: Folders) -> None:
     left = again.get(second.id)
     assert (left.state, left.attempts) == ("queued", 0)
     again.stop()
+
+
+def test_the_worker_is_told_which_job_will_be_next(jobs: Jobs, folders: Folders) -> None:
+    marks = folders.data / "marks"
+    first, second = submit(jobs, waits_for="go"), submit(jobs, name="second")
+    until((marks / "next is second").exists)
+    submit(jobs, name="third")
+    jobs.hold(second.id)
+    until((marks / "next is third").exists)
+    jobs.pause()
+    until((marks / "next is nothing").exists)
+    (marks / "go").touch()
+    assert told(jobs, first)[0] == "done"
