@@ -30,6 +30,7 @@ from modules.library.pictures import Pictures
 from modules.processing.caption_folder_plan import resolve_folder
 from modules.processing.caption_plan import resolve_caption
 from modules.processing.extras_plan import resolve_extras
+from modules.processing.joining import joining_of
 from modules.processing.map_plan import resolve_maps
 from modules.processing.model_work_plan import plan_model_work
 from modules.processing.resolve import resolve
@@ -343,7 +344,7 @@ def build(flags: Flags) -> App:
         styles=Styles(folders.styles_file),
         samplers=SAMPLERS,
         schedules=SCHEDULES,
-        jobs=Jobs(folders, flags.to_data(), runner=RUNNER),
+        jobs=Jobs(folders, flags.to_data(), runner=RUNNER, joining=joining_of),
         allowance=Allowance(users_of(flags, folders), Rate(pace, "--rate-limit-generate") if (pace := flags.rate_limit_generate) else None),
     )
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from modules.folders import Folders
+from modules.jobs.joined import Joining, never
+from modules.jobs.process import WorkerPlan
 from modules.jobs.records import DEVICE, Live
 from modules.jobs.store import JobStore
-from modules.jobs.supervisor import Slot, WorkerPlan
+from modules.jobs.supervisor import Slot
 
 _OFF: dict[str, Any] = {"state": "off", "pid": None, "device": {}, "model": None, "memory": {}, "message": ""}
 
@@ -44,11 +46,17 @@ class Crew:
         *,
         runner: str,
         beside: Mapping[str, Beside],
+        joining: Joining = never,
     ) -> None:
         self._store = store
         self._told = told
         self._plan = WorkerPlan(
-            runner=runner, folders=folders.to_data(), flags=flags, program=folders.program, log=folders.logs / "worker.log"
+            runner=runner,
+            folders=folders.to_data(),
+            flags=flags,
+            program=folders.program,
+            log=folders.logs / "worker.log",
+            joining=joining,
         )
         self._plans_beside = {
             lane: dataclasses.replace(
@@ -60,6 +68,7 @@ class Crew:
                 hint=one.hint,
                 stall_s=one.stall_s,
                 farewell_s=one.farewell_s,
+                joining=never,
             )
             for lane, one in beside.items()
         }
@@ -134,9 +143,13 @@ class Crew:
             slot.give_room(given)
 
     def _add(self, index: int) -> None:
-        slot = Slot(self._store, self._plan, index, self._heard)
+        slot = Slot(self._store, self._plan, index, self._heard, idle=self._idle)
         self._devices.append(slot)
         slot.start()
+
+    def _idle(self) -> int:
+        """Devices whose worker could begin a job."""
+        return sum(slot.idle() for slot in self._devices)
 
     def _heard(self, job_id: str) -> None:
         if self._all_devices and len(self._devices) == 1 and (count := self._devices[0].status["device"].get("count", 1)) > 1:

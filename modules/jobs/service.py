@@ -15,6 +15,7 @@ from modules.folders import Folders
 from modules.jobs.bell import Bell, Sleeper
 from modules.jobs.crew import Beside, Crew
 from modules.jobs.holder import Holder
+from modules.jobs.joined import Joining, never
 from modules.jobs.lists import Filter
 from modules.jobs.order import Order
 from modules.jobs.records import DEVICE, FILES, FINISHED, LANES, TRAIN, Event, Job, Live, NewJob, Turn
@@ -49,7 +50,9 @@ class Jobs:
         files_idle_s: float = FILES_IDLE_S,
         train_runner: str = TRAIN_RUNNER,
         train_idle_s: float = TRAIN_IDLE_S,
+        joining: Joining = never,
     ) -> None:
+        """joining: which waiting jobs of the devices may be made as one batch."""
         self._holder = Holder(folders.cache)
         self._store = JobStore(folders.jobs_file, self._holder.alone)
         self._bell = Bell()
@@ -63,7 +66,7 @@ class Jobs:
                 farewell_s=TRAIN_FAREWELL_S,
             ),
         }
-        self._crew = Crew(self._store, folders, flags, self._told, runner=runner, beside=beside)
+        self._crew = Crew(self._store, folders, flags, self._told, runner=runner, beside=beside, joining=joining)
 
     @property
     def owns_queue(self) -> bool:

@@ -20,7 +20,7 @@ from modules.inputs import references_in
 from modules.jobs.database import Database
 from modules.jobs.groups import WHOLE, Groups
 from modules.jobs.lists import Lists, filter_of
-from modules.jobs.order import Order, last_place, next_ready
+from modules.jobs.order import Order, coming, last_place, next_ready
 from modules.jobs.records import DEVICE, STATES, Event, Job, new_id
 from modules.jobs.rows import COLUMNS, EVENT_COLUMNS, add_event, dump, event_of, job_of
 from modules.request import REFERENCE
@@ -112,6 +112,20 @@ class JobStore:
             if untried and db.execute("SELECT attempts FROM jobs WHERE id=?", (job_id,)).fetchone()[0]:
                 return None
             return _begun(db, job_id)
+
+    def claim_joined(self, lane: str, joins: Callable[[builtins.list[Job]], int], limit: int) -> builtins.list[Job]:
+        """The jobs that would begin next anyway, now running too. joins(the next ones, in order): how many of them, from the first on.
+
+        Only such as were not cut off before, at most `limit`. All or none: a crash leaves no claim half done.
+        """
+        with self._database.change(durable=False) as db:
+            found: builtins.list[Job] = []
+            for job_id in coming(db, lane, limit):
+                job = job_of(db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id=?", (job_id,)).fetchone())
+                if job.attempts:
+                    break
+                found.append(job)
+            return [_begun(db, job.id) for job in found[: joins(found)]]
 
     def finish(self, job_id: str, state: str, *, result: dict[str, Any] | None = None, fault: dict[str, Any] | None = None) -> Job:
         """A running or queued job ends. A job that has ended already is left as it is."""

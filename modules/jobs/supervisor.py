@@ -7,20 +7,17 @@ ran is queued again once, then parked. Start reading at `Slot.run`.
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from modules.faults import UnknownJob, WorkerDied
-from modules.folders import Folders
 from modules.jobs.hand import Hand, Run
+from modules.jobs.joined import count_joined
+from modules.jobs.process import WorkerPlan, start_worker
 from modules.jobs.records import DEVICE, Job, Live
 from modules.jobs.store import JobStore
 from modules.jobs.wire import Wire
@@ -28,34 +25,13 @@ from modules.jobs.wire import Wire
 STALL_S = 120.0
 STALL_STEPS = 20
 SAVE_S = 2.0  # that pictures have for being saved when the program ends
-LOG_LIMIT_BYTES = 10_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerPlan:
-    """How to start a worker. runner: "module:function"; folders, flags: plain data; program: the working directory.
-
-    lane: whose jobs it runs; idle_s: seconds without work after which it ends, to be started again for the next job; None: it stays.
-    hint: what a person may try when it dies under a job. stall_s: seconds without a word after which steps have stopped; None: STALL_S.
-    farewell_s: seconds that a job which can go on later has to save when the program ends; 0 for jobs that cannot.
-    """
-
-    runner: str
-    folders: dict[str, Any]
-    flags: dict[str, Any]
-    program: Path
-    log: Path
-    lane: str = DEVICE
-    idle_s: float | None = None
-    hint: str = "try a smaller size or batch"
-    stall_s: float | None = None
-    farewell_s: float = 0.0
 
 
 class Slot:
     """Runs jobs on one device until `stop`. `changed` is called after every change that somebody may wait for.
 
-    wants_room: called when the job in hand needs memory that models of other workers hold.
+    wants_room: called when the job in hand needs memory that models of other workers hold. idle: how many slots of the lane have nothing
+    to do, this one counted in.
     """
 
     def __init__(
@@ -65,11 +41,13 @@ class Slot:
         index: int,
         changed: Callable[[str], None],
         wants_room: Callable[[Slot], None] | None = None,
+        idle: Callable[[], int] = lambda: 1,
     ) -> None:
         self._store = store
         self._plan = plan
         self._changed = changed
         self._wants_room = wants_room
+        self._idle = idle
         self._giving: list[Callable[[Slot], None]] = []
         self._index = index
         self._inbox: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
@@ -107,6 +85,10 @@ class Slot:
             return None
         self.tell({"do": "watch", "job": run.job.id})
         return run.live
+
+    def idle(self) -> bool:
+        """It could begin a job."""
+        return self._ready and not self._hand.computed()
 
     def running(self) -> str | None:
         """Id of the job that keeps the device busy, else of one that is being saved."""
@@ -165,7 +147,7 @@ class Slot:
         self._life += 1
         self._ready = False
         try:
-            self._process = self._start_process()
+            self._process = start_worker(self._plan)
         except OSError as error:  # a full disk, no more processes: it may get better, and the jobs wait
             self._deaths += 1
             self.status |= {"state": "dead", "pid": None, "message": f"The worker cannot be started ({error}); it is tried again."}
@@ -176,19 +158,6 @@ class Slot:
         self._wire = wire
         self.status |= {"state": "starting", "pid": self._process.pid, "message": "Starting the worker…", "model": None}
         threading.Thread(target=self._listen, args=(self._wire, self._life), daemon=True, name=f"worker-{self._index}").start()
-
-    def _start_process(self) -> subprocess.Popen[bytes]:
-        """Raises OSError."""
-        with _open_log(self._plan.log) as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "modules.jobs.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=self._plan.program,
-                env=_environment(self._plan.folders),
-                start_new_session=os.name != "nt",
-            )
 
     def _listen(self, wire: Wire, life: int) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -201,10 +170,22 @@ class Slot:
         if job is None:
             self._rest()
             return
-        self._hand.add(job, self.status["message"])
+        jobs = [job, *self._joined(job)]
+        for one in jobs:
+            self._hand.add(one, self.status["message"])
         self.status |= {"state": "busy"}
-        self.tell({"do": "job", "job": self._work(job)})
-        self._changed(job.id)
+        self.tell({"do": "jobs", "jobs": [self._work(one) for one in jobs]})
+        for one in jobs:
+            self._changed(one.id)
+
+    def _joined(self, first: Job) -> list[Job]:
+        """The jobs that are made together with this one."""
+        joining, device = self._plan.joining, self.status["device"]
+        own = joining(first.kind, first.resolved, device)
+        if own is None or first.attempts > 1 or self._store.order.next(self._plan.lane) is None:
+            return []
+        workers = self._idle()
+        return self._store.claim_joined(self._plan.lane, lambda waiting: count_joined(first, waiting, joining, device, workers), own[2])
 
     def _work(self, job: Job) -> dict[str, Any]:
         """What the worker is told of a job."""
@@ -378,16 +359,3 @@ class Slot:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _environment(folders: dict[str, Any]) -> dict[str, str]:
-    """Of a worker. torch keeps the code that it generates below the program's cache; whoever set another place keeps it."""
-    own = {"TORCHINDUCTOR_CACHE_DIR": str(Folders.from_data(folders).backends / "inductor")} if folders else {}
-    return {**own, **os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-
-
-def _open_log(path: Path) -> IO[bytes]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
-        os.replace(path, path.with_suffix(".old.log"))
-    return path.open("ab")

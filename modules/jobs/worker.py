@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,6 +98,9 @@ class RunControl:
         self._wire.send({"say": "status", "message": message, **facts})
 
 
+Together = Callable[[list[dict[str, Any]], list[RunControl]], Iterator[tuple[str, End]]]
+
+
 class Runner(Protocol):
     """What does the work. Built in the worker process from plain data."""
 
@@ -121,6 +124,7 @@ class Runner(Protocol):
     # give_room() -> object: let go of what is kept for the next job, for the sake of another worker.
     # look_ahead(job or None) -> object: that job will be next, as things are. Called while another runs, on another thread; must be quick.
     # begin(job, control) -> End: as `run`, but back as soon as the device is free; calling the End waits for the rest, on another thread.
+    # begin_joined(jobs, controls) -> iterator of (id, End): several jobs that may be made as one batch, each as soon as it is computed.
 
 
 class Worker:
@@ -137,7 +141,7 @@ class Worker:
     def listen(self) -> None:
         """Take orders until the supervisor is gone, then end the process at once."""
         for order in self._wire.messages():
-            control = self._controls.get(order.get("job", "")) if order["do"] != "job" else None
+            control = self._controls.get(order.get("job", ""))
             match order["do"]:
                 case "watch" if control:
                     control.watched_until = time.monotonic() + WATCHED_S
@@ -149,8 +153,8 @@ class Worker:
                     control.skipped = True
                 case "room" if control:
                     control.room_made()
-                case "job":  # the control exists from now on, so that an interrupt cannot come too early
-                    self._controls[order["job"]["id"]] = RunControl(self._wire, order["job"]["id"])
+                case "jobs":  # the controls exist from now on, so that an interrupt cannot come too early
+                    self._controls |= {job["id"]: RunControl(self._wire, job["id"]) for job in order["jobs"]}
                     self._orders.put(order)
                 case "ahead":
                     self._look_ahead(order["next"])
@@ -186,8 +190,7 @@ class Worker:
             if order["do"] == "give_room":
                 self._give_room()
                 continue
-            if order["do"] == "job":
-                self._run(order["job"])
+            self._run(order["jobs"])
             self._wire.send({"say": "idle", "memory": self._runner.memory()})
 
     def _give_room(self) -> None:
@@ -197,7 +200,24 @@ class Worker:
             give()
         self._wire.send({"say": "room_given", "memory": self._runner.memory()})
 
-    def _run(self, job: dict[str, Any]) -> None:
+    def _run(self, jobs: list[dict[str, Any]]) -> None:
+        together: Together | None = getattr(self._runner, "begin_joined", None)
+        if len(jobs) == 1 or together is None:
+            for job in jobs:
+                self._run_one(job)
+            return
+        left = {job["id"]: self._controls[job["id"]] for job in jobs}
+        failed: Exception = RuntimeError("the runner left this job out")
+        try:
+            for job_id, end in together(jobs, [*left.values()]):
+                left.pop(job_id)
+                self._end_later(job_id, end)
+        except Exception as error:  # noqa: BLE001 - told where every end is told
+            failed = error
+        for job_id in left:
+            self._end_later(job_id, _raising(failed))
+
+    def _run_one(self, job: dict[str, Any]) -> None:
         begin: Callable[[dict[str, Any], RunControl], End] | None = getattr(self._runner, "begin", None)
         control = self._controls[job["id"]]
         if begin is None:
@@ -207,8 +227,12 @@ class Worker:
             end = begin(job, control)
         except Exception as error:  # noqa: BLE001 - told where every end is told
             end = _raising(error)
-        self._wire.send({"say": "computed", "job": job["id"]})
-        self._ends.put((job["id"], end))
+        self._end_later(job["id"], end)
+
+    def _end_later(self, job_id: str, end: End) -> None:
+        """The device is free of that job; the thread that tells ends does the rest."""
+        self._wire.send({"say": "computed", "job": job_id})
+        self._ends.put((job_id, end))
 
     def _tell_ends(self) -> None:
         """The thread that waits for pictures to be saved."""

@@ -99,3 +99,12 @@ def outcome_of(run: Job, computed: Computed) -> Outcome:
         trace = computed.end(result)
         result = replace(result, trace=tuple(trace), warnings=tuple(run.warnings))
     return ("canceled" if computed.interrupted else "done"), result.to_data()
+
+
+def raising(error: Exception) -> Callable[[], Outcome]:
+    """An outcome that is this error."""
+
+    def end() -> Outcome:
+        raise error
+
+    return end

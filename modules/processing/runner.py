@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from modules.processing.caption_run import CaptionDesk
 from modules.processing.captioner_slot import CaptionerSlot
 from modules.processing.captions import run_captions
 from modules.processing.extras import Desk, run_extras
-from modules.processing.job import Computed, Job, Outcome, outcome_of
+from modules.processing.job import Computed, Job, Outcome, outcome_of, raising
 from modules.processing.keeping import keep, keep_made, save_grid
 from modules.processing.leading import Hands, stage_of
 from modules.processing.line import Line
@@ -41,6 +41,7 @@ from modules.processing.passes import StepHooks
 from modules.processing.quantising import quantisers_of
 from modules.processing.slot import LoadedModel, Slot
 from modules.processing.stage import House, Stage
+from modules.processing.together import Lent, Together
 from modules.processing.told_beside import extra_of, keep_inputs, show_beside, show_maps
 from modules.processing.tools import Tools, Wanted
 from modules.processing.upscaling import upscaling_for
@@ -83,6 +84,7 @@ class PictureRunner:
         self._captions = CaptionDesk(folders=folders, inputs=self._desk.inputs, slot=CaptionerSlot.of(bench, self._make_room))
         self._nets = Nets()
         self._line = Line()
+        self._together = Together()
         self._ahead = ReadAhead(lambda: self._bench.memory()["ram"]["free"])
         self._ground = Ground(folders=folders, device=device, kept_maps=maps)
 
@@ -115,7 +117,23 @@ class PictureRunner:
             outcome = work()
             return lambda: outcome
         self._captions.slot.give_way()
-        return self._generate(job, control)
+        return self._generate(self._begun(job, control))
+
+    def begin_joined(self, jobs: list[dict[str, Any]], controls: Sequence[Any]) -> Iterator[tuple[str, Callable[[], Outcome]]]:
+        """Jobs that `joining_of` takes to be alike, as one batch where that is possible: (id, its outcome), each when it is computed."""
+        self._captions.slot.give_way()
+        runs = [self._begun(job, control) for job, control in zip(jobs, controls, strict=True)]
+        for run in runs:
+            run.line = self._line
+        lent = Lent(take=self._take, alone=self._alone, desk=self._desk, saver=self._saver)
+        yield from self._together.run(runs, lent)
+
+    def _alone(self, run: Job) -> Callable[[], Outcome]:
+        """One of several jobs by itself; what it raises, the outcome does."""
+        try:
+            return self._generate(run)
+        except Exception as error:  # noqa: BLE001 - it ends this job and no other
+            return raising(error)
 
     def _other(self, job: dict[str, Any], control: Any) -> Callable[[], Outcome] | None:
         """Work that is no generation; None for one."""
@@ -154,17 +172,20 @@ class PictureRunner:
         self._slot.release()
         return held
 
-    def _generate(self, job: dict[str, Any], control: Any) -> Callable[[], Outcome]:
+    def _begun(self, job: dict[str, Any], control: Any) -> Job:
         resolved = ResolvedRequest.from_data(job["resolved"])
         made = {p.index: p for p in (Picture(**data) for data in job["made"]) if p.kind == "sample" and Path(p.path).exists()}
         run = Job(id=job["id"], resolved=resolved, control=control, made=made)
         for warning in resolved.warnings:
             run.warn(warning)
+        return run
+
+    def _generate(self, run: Job) -> Callable[[], Outcome]:
         keep_inputs(run, self._saver, self._desk.inputs)
         began = time.perf_counter()
         peak = self._bench.peak()
         end = None
-        if self._house is not None and resolved.visit is not None:
+        if self._house is not None and run.resolved.visit is not None:
             self._line.wait()  # scripts look at pictures as soon as they are saved, so they are saved at once
             stage = self._stage(run)
             end = self._house.receive(stage)
@@ -177,7 +198,7 @@ class PictureRunner:
             except BaseException:
                 self._line.wait()  # what was made before is told before the end
                 raise
-        computed = Computed(interrupted=control.interrupted, peak_bytes=peak.bytes(), end=end)
+        computed = Computed(interrupted=run.control.interrupted, peak_bytes=peak.bytes(), end=end)
 
         def finished() -> Outcome:
             run.settle()

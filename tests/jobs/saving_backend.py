@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from modules.faults import BlankPicture
 from modules.folders import Folders
 
 PATIENCE_S = 30.0
+End = Callable[[], tuple[str, dict[str, Any]]]
 
 
 class Saving:
@@ -35,7 +37,7 @@ class Saving:
     def run(self, job: dict[str, Any], control: Any) -> tuple[str, dict[str, Any]]:
         return self.begin(job, control)()
 
-    def begin(self, job: dict[str, Any], control: Any) -> Callable[[], tuple[str, dict[str, Any]]]:
+    def begin(self, job: dict[str, Any], control: Any) -> End:
         knobs, beside = job["resolved"], self._saving
         control.progress(fraction=0.5, step=1, steps=1, batch_no=0, batch_count=1)
         self._wait(knobs.get("waits_for"))
@@ -52,9 +54,30 @@ class Saving:
             self._wait(knobs.get("saves_after"))
             control.event("picture", {"index": 0})
             self._saving -= 1
-            return "done", {"pictures": [], "beside": beside, "attempt": job["attempts"]}
+            return "done", {"pictures": [], "beside": beside, "together": 1, "attempt": job["attempts"]}
 
         return end
+
+    def begin_joined(self, jobs: list[dict[str, Any]], controls: list[Any]) -> Iterator[tuple[str, End]]:
+        """waits_for, dies_once_after: of the first job. fails: that job's end raises; ends_stopped: waits for that."""
+        knobs = jobs[0]["resolved"]
+        for control in controls:
+            control.progress(fraction=0.5, step=1, steps=1, batch_no=0, batch_count=1)
+        self._wait(knobs.get("waits_for"))
+        if mark := knobs.get("dies_once_after"):
+            self._wait(mark)
+            os._exit(9)
+        for job, control in zip(jobs, controls, strict=True):
+
+            def end(job: dict[str, Any] = job, control: Any = control) -> tuple[str, dict[str, Any]]:
+                until = time.monotonic() + PATIENCE_S
+                while job["resolved"].get("ends_stopped") and not control.interrupted and time.monotonic() < until:
+                    time.sleep(0.01)
+                if job["resolved"].get("fails"):
+                    raise BlankPicture("There is no picture. Try another sampler.")
+                return ("canceled" if control.interrupted else "done"), {"pictures": [], "together": len(jobs), "attempt": job["attempts"]}
+
+            yield job["id"], end
 
     def look_ahead(self, job: dict[str, Any] | None) -> None:
         (self._marks / f"next is {job['resolved'].get('name') if job else 'nothing'}").touch()
