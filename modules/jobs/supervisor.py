@@ -146,6 +146,7 @@ class Slot:
                 return
         self._life += 1
         self._ready = False
+        self._foreseen = None
         try:
             self._process = start_worker(self._plan)
         except OSError as error:  # a full disk, no more processes: it may get better, and the jobs wait

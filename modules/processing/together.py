@@ -173,7 +173,7 @@ def _parts(runs: list[Job], most: int | None) -> list[list[Job]]:
 
 
 def _make(runs: list[Job], lent: Lent) -> None:
-    """Sample all at once, decode each by itself. Raises whatever goes wrong; then nothing was saved."""
+    """Sample all at once, decode each by itself. Raises whatever goes wrong there; what goes wrong later is that job's own."""
     resolved = batch_of(runs)
     head = Job(id=runs[0].id, resolved=resolved, control=_All(runs), made={})
     began = time.perf_counter()
@@ -193,9 +193,12 @@ def _make(runs: list[Job], lent: Lent) -> None:
         run.learnt |= {embedding.name: embedding.sha256 for embedding in member.read.learnt}
         run.infotext |= sampled.infotext
         run.seconds |= member.seconds
-        for index, image in enumerate(images):
-            keep(run, image, index, lent.desk, lent.saver, partial=partial)
-        save_grid(run, lent.saver)
+        try:
+            for index, image in enumerate(images):
+                keep(run, image, index, lent.desk, lent.saver, partial=partial)
+            save_grid(run, lent.saver)
+        except Exception as error:  # noqa: BLE001 - raised when this job ends
+            run.failed = error
 
 
 def _members(runs: list[Job], model: LoadedModel) -> list[Member]:

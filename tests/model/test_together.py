@@ -12,13 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
-from modules.faults import BlankPicture
+from modules.faults import BlankPicture, DiskFault
 from modules.processing import together
 from modules.processing.joining import joining_of
 from modules.processing.resolve import resolve
 from modules.processing.sampling import sample
 from modules.prompts.styles import Styles
 from modules.request import GenerationRequest, ResolvedRequest, Result
+from modules.saver import Saver
 from modules.settings import Settings
 from tests.model import tiny
 from tests.model.conftest import FakeControl, Studio
@@ -166,3 +167,22 @@ def test_a_fault_of_one_is_its_own(studio: Studio, monkeypatch: pytest.MonkeyPat
     assert [ends[name]()[0] for name in ("job-0", "job-2")] == ["done", "done"]
     with pytest.raises(BlankPicture):
         ends["job-1"]()
+
+
+def test_a_disk_that_is_full_for_one_is_its_own(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[str] = []
+
+    def full(self: Saver, image: Any, *, job: str, **named: Any) -> Any:
+        if job == "job-0":
+            raise DiskFault("the disk is full. Free some space.")
+        saved.append(job)
+        return save(self, image, job=job, **named)
+
+    save = Saver.save
+    monkeypatch.setattr(Saver, "save", full)
+    wanted = [resolved_of(studio, prompt="a cat", seed=n, batch_size=2, steps=2) for n in range(2)]
+    ends = dict(studio.runner.begin_joined(jobs_of(wanted), [FakeControl() for _ in wanted]))
+    with pytest.raises(DiskFault):
+        ends["job-0"]()
+    assert ends["job-1"]()[0] == "done"
+    assert saved == ["job-1"] * 3
