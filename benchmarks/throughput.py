@@ -6,8 +6,9 @@ Starts the program in its own processes, no page open. In each round, in turn:
 - eight queued requests, each made by itself (join_jobs "Never"), and joined ("Always"), from the first one's start to the last one's end,
 - one request for eight pictures,
 - a plain loop of eight diffusers calls, and a plain call for eight pictures, which also write their PNGs.
-Prints the median of the ratios of each round. Then a long request with live previews and without, both asked about every half second as
-the page does. Start reading at `main`.
+Prints the median of the ratios of each round, of time and of processor time. On a machine that is busy with other things only the second
+tells anything; all processes of the program count in it, its page server too, and saving that overlaps. Then a long request with live
+previews and without, both asked about every half second as the page does. Start reading at `main`.
 """
 
 from __future__ import annotations
@@ -23,11 +24,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.program import Program, machine, running_program
 from modules.folders import Folders
 from modules.jobs import Job, Jobs
 
 MANY = 8
+RATIOS = (
+    (f"{MANY} queued requests / a plain loop", "alone", "loop"),
+    (f"a request for {MANY} pictures / a plain call for {MANY}", "batch", "call"),
+    (f"{MANY} joined requests / a plain call for {MANY}", "joined", "call"),
+    ("by themselves / joined", "alone", "joined"),
+)
 PROMPTS = tuple(f"a {colour} {thing}, 3d" for colour in ("red", "blue") for thing in ("apple", "car", "cat", "dog"))
 
 
@@ -36,6 +45,12 @@ class Side:
 
     def __init__(self, program: Program, jobs: Jobs, args: argparse.Namespace) -> None:
         self._program, self._jobs, self._args = program, jobs, args
+        self._main = psutil.Process(program.process.pid)
+
+    def cpu_s(self) -> float:
+        """Processor time of the program so far, of all its processes."""
+        times = [one.cpu_times() for one in (self._main, *self._main.children(recursive=True))]
+        return sum(one.user + one.system for one in times)
 
     def submit(self, **request: Any) -> str:
         body = {"steps": self._args.steps, "width": self._args.size, "height": self._args.size, "cfg_scale": 5, "sampler_name": "DPM++ 2M"}
@@ -106,9 +121,19 @@ def plain(folder: Path, out: Path, args: argparse.Namespace) -> tuple[Callable[[
     return loop, lambda: timed(lambda: call([PROMPTS[0]] * MANY, [*range(MANY)]))
 
 
-def told(name: str, ratios: list[float]) -> None:
+def both(work: Callable[[], float], side: Side) -> tuple[float, float]:
+    """(seconds, seconds of processor time) of the program or of this process, of which one is idle."""
+    program, own = side.cpu_s(), time.process_time()
+    wall = work()
+    return wall, max(side.cpu_s() - program, time.process_time() - own)
+
+
+def told(name: str, ratios: list[tuple[float, float]]) -> None:
     """One line."""
-    print(f"{name}: median {statistics.median(ratios):.3f} of {len(ratios)} ({min(ratios):.3f} to {max(ratios):.3f})", flush=True)
+    parts = []
+    for what, values in zip(("time", "processor time"), zip(*ratios, strict=True), strict=True):
+        parts.append(f"{what} {statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})")
+    print(f"{name}: {', '.join(parts)}, {len(ratios)} times", flush=True)
 
 
 def main() -> None:
@@ -132,23 +157,15 @@ def main() -> None:
         loop, call = plain(program.starter, Path(folder), args)
         names = ("alone", "joined", "batch", "loop", "call")
         work = (lambda: side.queued("Never"), lambda: side.queued("Always"), side.batch, loop, call)
-        seconds: dict[str, list[float]] = {name: [] for name in names}
+        rounds: list[dict[str, tuple[float, float]]] = []
         for n in range(args.rounds + 1):  # the first one warms up
-            for name, one in zip(names, work, strict=True):
-                taken = one()
-                if n:
-                    seconds[name].append(taken)
-
-        def ratios(over: str, under: str) -> list[float]:
-            return [a / b for a, b in zip(seconds[over], seconds[under], strict=True)]
-
-        print("seconds, median: " + ", ".join(f"{name} {statistics.median(values):.3f}" for name, values in seconds.items()))
-        told(f"{MANY} queued requests / a plain loop", ratios("alone", "loop"))
-        told(f"a request for {MANY} pictures / a plain call for {MANY}", ratios("batch", "call"))
-        told(f"{MANY} joined requests / a plain call for {MANY}", ratios("joined", "call"))
-        told("pictures per second, joined / by themselves", ratios("alone", "joined"))
-        pairs = [(side.watched(previews=True), side.watched(previews=False)) for _ in range(args.previews)]
-        told("with previews / without", [a / b for a, b in pairs])
+            taken = {name: both(one, side) for name, one in zip(names, work, strict=True)}
+            print(f"round {n}: " + ", ".join(f"{name} {wall:.2f} s ({cpu:.2f} s)" for name, (wall, cpu) in taken.items()), flush=True)
+            rounds += [taken] if n else []
+        for about, over, under in RATIOS:
+            told(about, [(one[over][0] / one[under][0], one[over][1] / one[under][1]) for one in rounds])
+        pairs = [[both(lambda p=p: side.watched(previews=p), side) for p in (True, False)] for _ in range(args.previews)]
+        told("with previews / without", [(a[0] / b[0], a[1] / b[1]) for a, b in pairs])
         jobs.stop()
 
 
