@@ -15,6 +15,7 @@ from modules.library import Library
 from modules.prompts.styles import Styles
 from modules.request.second import SAME_CHECKPOINT, SAME_SAMPLER, SAME_SCHEDULER
 from modules.samplers import SAMPLERS, SCHEDULES
+from modules.steering.caches import CACHES
 from modules.upscale.table import LATENT_MODES, upscaler_files, upscalers
 from modules.weights.quantisers import QUANTISERS
 
@@ -43,6 +44,7 @@ def lists_of(folders: Folders, library: Library, styles: Styles) -> Lists:
         "ip_adapters": lambda: [NONE, *(row.name for row in library.rows("ip_adapter"))],
         "quantisers": lambda: [NONE, *QUANTISERS.names()],
         "backends": BACKENDS.names,
+        "caches": lambda: [NONE, *CACHES.names()],
         "vaes": lambda: [AUTOMATIC, NONE, *(Path(row.path).name for row in library.rows("vae") if row.kind == "vae")],
     }
     return found

@@ -34,6 +34,8 @@ from modules.request import Checkpoint, GenerationRequest, HiresPass, ResolvedRe
 from modules.samplers import flow_names, resolve_names
 from modules.settings import Settings
 from modules.steering import check as check_steering
+from modules.steering.caches import CACHES
+from modules.steering.caches import NONE as NO_CACHE
 
 MAX_SEED = 4294967293
 MAX_PICTURES = 1000
@@ -143,9 +145,10 @@ def _heard(warnings: list[str], found: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _steering_of(request: GenerationRequest, settings: Settings) -> Steering:
-    """What was asked for; tiling may be a setting too."""
+    """What was asked for, names as the lists have them; tiling may be a setting too."""
     asked = request.group(Steering)
     check_steering(asked)
+    asked = replace(asked, cache=CACHES.name_of(asked.cache) or NO_CACHE)
     return replace(asked, tiling=settings.tiling) if asked.tiling is None and settings.tiling else asked
 
 

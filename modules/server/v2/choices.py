@@ -28,6 +28,8 @@ from modules.server.errors import Refused
 from modules.server.scripts import listed
 from modules.server.v2.shapes import Answer, problems
 from modules.settings import Settings
+from modules.steering.caches import CACHES
+from modules.steering.caches import NONE as NO_CACHE
 from modules.upscale.finishing import names_of
 from modules.upscale.table import LATENT_MODES, NONE, upscaler_files, upscalers
 from modules.weights.quantisers import QUANTISERS
@@ -111,6 +113,7 @@ def lists_of(app: App) -> Mapping[str, List]:
         "background_removers": lambda: _plain([NONE, *names_of("background removal")]),
         "captioners": lambda: _plain(row.name for row in captioners(app.folders)[0]),
         "backends": lambda: [Choice(value=name, label=row.title, aliases=[]) for name, row in BACKENDS],
+        "caches": lambda: [*_plain([NO_CACHE]), *(Choice(value=name, label=row.title, aliases=[]) for name, row in CACHES)],
         "vaes": lambda: _plain([AUTOMATIC, NONE, *_files(app, "vae")]),
         "quantisers": _quantisers,
         "modules": lambda: _plain([*_files(app, "vae"), *_files(app, "text_encoder")]),
