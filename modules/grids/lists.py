@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from modules.backends.attention import ATTENTIONS
 from modules.backends.table import BACKENDS
 from modules.folders import Folders
 from modules.grids.axis import Lists
@@ -44,6 +45,7 @@ def lists_of(folders: Folders, library: Library, styles: Styles) -> Lists:
         "ip_adapters": lambda: [NONE, *(row.name for row in library.rows("ip_adapter"))],
         "quantisers": lambda: [NONE, *QUANTISERS.names()],
         "backends": BACKENDS.names,
+        "attentions": ATTENTIONS.names,
         "caches": lambda: [NONE, *CACHES.names()],
         "vaes": lambda: [AUTOMATIC, NONE, *(Path(row.path).name for row in library.rows("vae") if row.kind == "vae")],
     }

@@ -16,10 +16,11 @@ from typing import Any
 
 from modules.folders import write_atomic
 from modules.hardware import policies
-from modules.hardware.choice import choose_dtypes, pick, unusable
+from modules.hardware.choice import asks_for_speed, choose_dtypes, half_of, pick, unusable
 from modules.hardware.detect import Device, diagnoses, probe, probe_in_child
 from modules.hardware.memory import memory
 from modules.hardware.peak import Peak
+from modules.hardware.speed import half_gain
 
 CACHE_AGE_S = 30 * 86400
 GIB = 2**30
@@ -59,7 +60,8 @@ class Bench:
             notes.append(fault)
             devices = [replace(d, problems=(fault,)) if d.torch_name == device.torch_name else d for d in devices]
             index = 0
-        dtype, vae_dtype, said = choose_dtypes(device, flags)
+        gain = with_gain(device, cache) if asks_for_speed(device, flags) else None
+        dtype, vae_dtype, said = choose_dtypes(device, flags, gain)
         policy, note = policies.first(device.kind, flags)
         return cls(device, dtype, vae_dtype, policy, count, (*notes, *said, *([note] if note else ())))
 
@@ -136,6 +138,22 @@ def with_dtypes(device: Device, cache: Path | None) -> Device:
         if cache is not None:
             write_atomic(cache, json.dumps({**known, key: entry}, indent=1).encode())
     return replace(device, dtypes=tuple(entry["dtypes"]), refused=dict(entry["refused"]))
+
+
+def with_gain(device: Device, cache: Path | None) -> float | None:
+    """How many times as fast as float32 half precision is on the CPU, from the cache when it was measured lately; None where none works."""
+    half = half_of(device)
+    if half is None:
+        return None
+    key = f"{stamp()} {device.torch_name} {device.name}"
+    known = _read(cache)
+    entry: Any = known.get(key)
+    entry = entry if isinstance(entry, dict) else {}
+    if half not in (gains := entry.get("gains", {})):
+        gains = {**gains, half: round(half_gain(half), 2)}
+        if cache is not None and entry:
+            write_atomic(cache, json.dumps({**known, key: {**entry, "gains": gains}}, indent=1).encode())
+    return float(gains[half])
 
 
 def _tried_in_child(device: Device) -> Device:

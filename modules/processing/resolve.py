@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from modules.backends.attention import ATTENTIONS
 from modules.backends.table import BACKENDS
 from modules.families import FAMILIES, Family, Variant
 from modules.faults import RequestFault, UnknownName
@@ -187,6 +188,7 @@ def _overlay(settings: Settings, request: GenerationRequest) -> Settings:
     try:
         overlaid = settings.overlay(request.override_settings)
         BACKENDS.get(overlaid.backend)
+        ATTENTIONS.get(overlaid.cross_attention_optimization)
         return overlaid
     except UnknownName as fault:
         raise UnknownName("override_settings", str(fault.extra["got"]), fault.extra["allowed"]) from fault

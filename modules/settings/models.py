@@ -80,6 +80,25 @@ class Models:
             help="The same for the text encoders; saves most on Stable Diffusion 3 and Flux, whose T5 is large.",
         ),
     ] = "None"
+    fp8_storage: Annotated[
+        str,
+        Knob(
+            "FP8 weight",
+            choices=("Disable", "Enable for SDXL", "Enable"),
+            infotext="FP8 weight",
+            section="Stable Diffusion",
+            help="A1111's name for fp8 in both fields above, where they say None.",
+        ),
+    ] = "Disable"
+    cache_fp16_weight: Annotated[
+        bool,
+        Knob(
+            "Cache FP16 weight for LoRA",
+            infotext="Cache FP16 weight for LoRA",
+            section="Stable Diffusion",
+            help="Changes nothing: LoRAs always work beside 8-bit weights in full precision here. Taken as A1111's files have it.",
+        ),
+    ] = False
     sd_checkpoints_limit: Annotated[
         int,
         Knob(

@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.components import Component
 
 from modules.app import App
+from modules.backends.attention import ATTENTIONS
 from modules.backends.table import BACKENDS
 from modules.faults import UnknownName
 from modules.knobs import KnobField, coerce, knobs_of
@@ -38,6 +39,7 @@ def lists_of(app: App) -> dict[str, Callable[[], Sequence[str]]]:
     """The lists that Knobs of settings name and no form has: files by name, in A1111's spelling."""
     return {
         "backends": BACKENDS.names,
+        "attentions": ATTENTIONS.names,
         "caches": lambda: [NONE, *CACHES.names()],
         "vaes": lambda: [AUTOMATIC, NONE, *(_file(row) for row in app.library.rows("vae") if row.kind == "vae")],
         "modules": lambda: [_file(row) for kind in ("vae", "text_encoder") for row in app.library.rows(kind) if row.kind == kind],

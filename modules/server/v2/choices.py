@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter
 from fastapi import Path as InPath
 
+from modules.backends.attention import ATTENTIONS
 from modules.backends.table import BACKENDS
 from modules.caption.installed import captioners
 from modules.faults import UnknownName
@@ -113,6 +114,7 @@ def lists_of(app: App) -> Mapping[str, List]:
         "background_removers": lambda: _plain([NONE, *names_of("background removal")]),
         "captioners": lambda: _plain(row.name for row in captioners(app.folders)[0]),
         "backends": lambda: [Choice(value=name, label=row.title, aliases=[]) for name, row in BACKENDS],
+        "attentions": lambda: [Choice(value=name, label=row.title, aliases=[]) for name, row in ATTENTIONS],
         "caches": lambda: [*_plain([NO_CACHE]), *(Choice(value=name, label=row.title, aliases=[]) for name, row in CACHES)],
         "vaes": lambda: _plain([AUTOMATIC, NONE, *_files(app, "vae")]),
         "quantisers": _quantisers,
