@@ -66,7 +66,7 @@ class Models:
             infotext="UNet quantisation",
             section="Stable Diffusion",
             max_chars=100,
-            help="Keeps its weights in 8 or 4 bits, which needs less memory and changes pictures a little. See docs/quantisation.md.",
+            help="Keeps its weights in 8 or 4 bits: less memory, and pictures change a little (dB: likeness, higher is closer).",
         ),
     ] = "None"
     quantise_text_encoder: Annotated[

@@ -56,7 +56,7 @@ SCRIPTS = (
     "control_pieces.js", "control_map.js", "control_canvas.js", "control_batch.js", "control_panel.js", "train.js", "train_pictures.js",
     "train_words.js", "train_crop.js", "train_settings.js", "train_plot.js", "train_run.js", "remote.js",
     "settings.js", "settings_bar.js", "settings_styles.js", "settings_more.js", "settings_import.js",
-    "system_plot.js", "system.js", "system_logs.js", "system_bench.js",
+    "system_plot.js", "system.js", "system_logs.js", "system_bench.js", "system_computing.js",
     "menus.js", "form_acts.js", "ending.js", "presets.js", "tour.js", "compare.js", "prompt_box.js",
 )  # fmt: skip
 STYLES = (
@@ -73,7 +73,7 @@ LATE: dict[str, tuple[str, ...]] = {
         "extensions_acts.js",
         "train.js", "train_pictures.js", "train_words.js", "train_crop.js", "train_settings.js", "train_plot.js", "train_run.js",
         "remote.js", "settings.js", "settings_bar.js", "settings_styles.js", "settings_more.js", "settings_import.js",
-        "system_plot.js", "system.js", "system_logs.js", "system_bench.js",
+        "system_plot.js", "system.js", "system_logs.js", "system_bench.js", "system_computing.js",
         "menus.js", "form_acts.js", "ending.js", "presets.js", "tour.js", "compare.js", "prompt_box.js",
     ),
     "page/late.css": (

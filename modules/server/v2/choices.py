@@ -18,6 +18,7 @@ from modules.backends.table import BACKENDS
 from modules.caption.installed import captioners
 from modules.faults import UnknownName
 from modules.knobs import knobs_of
+from modules.machine.computing import cost
 from modules.plugins import assets, extensions
 from modules.request import GenerationRequest
 from modules.request.caption_folder import FolderRequest
@@ -126,8 +127,9 @@ def lists_of(app: App) -> Mapping[str, List]:
 
 
 def _quantisers() -> list[Choice]:
-    """Those whose package is missing say what to install."""
-    rows = [Choice(value=name, label=f"{name}: {row.missing or row.title}", aliases=[]) for name, row in QUANTISERS]
+    """With what each costs, as it was measured. Those whose package is missing say what to install."""
+    told = {name: ", ".join(words for words in (row.title, cost(name)) if words) for name, row in QUANTISERS}
+    rows = [Choice(value=name, label=f"{name}: {row.missing or told[name]}", aliases=[]) for name, row in QUANTISERS]
     return [*_plain([NONE]), *rows]
 
 
