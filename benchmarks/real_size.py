@@ -5,8 +5,9 @@
 Random weights take as long as true ones. They are drawn on the device: nothing is downloaded, nothing is written. Sizes and steps: Stable
 Diffusion 1.5 at 512 px in 20, XL at 1024 in 30, 3.5 Medium, 3.5 Large and Flux at 1024 in 28, 3.5 Large Turbo in 4.
 
-A time is that of a whole picture: prompt (another one for each), steps, VAE. Stable Diffusion 3.5 goes without T5 unless --t5. --tiny: few
-and narrow layers, to try the script without a card.
+A time is that of a whole picture: prompt (another one for each), steps, VAE. Speed and processor time are medians, pair by pair, against
+plain diffusers; other programs on the machine disturb the latter less. Stable Diffusion 3.5 goes without T5 unless --t5. --tiny: few and
+narrow layers, to try the script without a card.
 """
 
 from __future__ import annotations
@@ -199,11 +200,14 @@ def ways(name: str, row: Model, pipeline: Any, args: argparse.Namespace, folder:
         return make
 
     found = {"plain diffusers": plain(pipeline), "the program": stack(EAGER)}
-    if not usable(kind)["compile"] and not args.eager:
+    can = usable(kind)
+    if not can["compile"] and not args.eager:
         twin = twin_of(getattr(pipeline, network))
         twin.compile_repeated_blocks()
         found["plain diffusers, compiled blocks"] = plain(type(pipeline)(**{**pipeline.components, network: twin}))
         found["the program, compiled blocks"] = stack("compile")
+    if not can["cuda-graphs"] and not args.eager:
+        found["the program, CUDA graphs"] = stack("cuda-graphs")
     return found
 
 
@@ -216,13 +220,15 @@ def measured(name: str, args: argparse.Namespace) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         made = ways(name, row, pipeline, args, Path(folder))
         spent: dict[str, list[float]] = {way: [] for way in made}
+        worked: dict[str, list[float]] = {way: [] for way in made}
         pictures: dict[str, Any] = {}
         for n in range(args.pairs + 1):
             for way, make in made.items():
-                began = time.perf_counter()
+                began, before = time.perf_counter(), time.process_time()
                 pictures[way] = make(n)
                 if n:  # the first round warms up and compiles
                     spent[way].append(time.perf_counter() - began)
+                    worked[way].append(time.process_time() - before)
     first = next(iter(made))
     weights = sum(
         w.numel() * w.element_size() for part in pipeline.components.values() if hasattr(part, "parameters") for w in part.parameters()
@@ -230,9 +236,10 @@ def measured(name: str, args: argparse.Namespace) -> list[str]:
     rows = [f"{weights / GIB:.1f} GiB"]
     for way, seconds in spent.items():
         faster = statistics.median(a / b for a, b in zip(spent[first], seconds, strict=True))
+        work = statistics.median(a / b for a, b in zip(worked[way], worked[first], strict=True))
         same = "equal" if pictures[way].tobytes() == pictures[first].tobytes() else "another"
         spread = f"{statistics.median(seconds):.3f} ({min(seconds):.3f} to {max(seconds):.3f})"
-        rows.append(f"| {name}: {way} | {faster:.3f}x | {spread} | {same} | {rows[0]} |")
+        rows.append(f"| {name}: {way} | {faster:.3f}x | {spread} | {work:.3f} | {same} | {rows[0]} |")
     return rows[1:]
 
 
@@ -258,7 +265,7 @@ def main() -> None:
     if args.device.startswith("cuda"):
         print(f"{torch.cuda.get_device_name(args.device)}, CUDA {torch.version.cuda}")
     print(f"{args.pairs} pairs in turn, {args.dtype}{', few and narrow layers' if args.tiny else ''}\n")
-    print("| model and way | speed | seconds a picture | its picture | weights |\n| --- | --- | --- | --- | --- |")
+    print("| model and way | speed | seconds a picture | processor time | its picture | weights |\n| --- | --- | --- | --- | --- | --- |")
     for name in args.models:
         print("\n".join(measured(name, args)), flush=True)
         gc.collect()
