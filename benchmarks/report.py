@@ -24,7 +24,7 @@ load while it ran (programs that wanted to run, on average): figures of a busy m
 `python -m benchmarks NAME ...`, all short ones with `python -m benchmarks --all`; `--list` says what there is.
 [How they measure](../benchmarks/README.md), and figures of earlier runs in longer forms.
 """
-NOT_RUN = "Not run here{why}. To run it: `{command}`"
+NOT_RUN = "Not run here by this command{why}. To run it: `{command}`"
 WIDTH, LABEL, STEP, TOP = 760, 300, 26, 16
 STYLE = """
     .paper { fill: #fafaf9 } .bar { fill: #cf460a } text { font: 13px system-ui, sans-serif; fill: #1b1a19 }

@@ -88,7 +88,7 @@ def test_the_page_has_what_was_run_and_says_what_was_not(answering: list[list[st
     text, plots = report.page([ROW, other], tmp_path)
     assert "| two & more | 1.25 | 1.1 to 1.3 |" in text
     assert "![Made up](benchmarks/made_up.svg)" in text
-    assert "Not run here: needs a card. To run it: `python -m benchmarks.away --pairs 3`" in text
+    assert "Not run here by this command: needs a card. To run it: `python -m benchmarks.away --pairs 3`" in text
     drawing = ElementTree.fromstring(plots["made_up.svg"])
     bars = [float(e.attrib["width"]) for e in drawing.iter("{http://www.w3.org/2000/svg}rect") if e.get("class") == "bar"]
     assert bars[1] == pytest.approx(2.5 * bars[0], rel=0.01)
