@@ -325,9 +325,7 @@
   }).observe(document.documentElement, { subtree: true, childList: true });
   document.addEventListener("scroll", soon, { passive: true, capture: true });
   addEventListener("resize", soon, { passive: true });
-  document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#tab_history-button") && root()) setTimeout(() => darkroom.history.changed(), 50);
-  });
+  darkroom.onTab((tab) => { if (tab === "history" && root()) darkroom.history.changed(); });
   let calm = 0;
   // New pictures come in at the top; somebody who has scrolled down is told and not moved.
   setInterval(async () => {
