@@ -62,7 +62,7 @@ SCRIPTS = (
 STYLES = (
     "style.css", "img2img.css", "extras.css", "caption.css", "history.css", "queue.css", "extensions.css", "grids.css", "access.css",
     "control.css", "train.css", "remote.css", "settings.css",
-    "system.css", "manners.css",
+    "system.css", "manners.css", "direction.css",
 )  # fmt: skip
 # Of these two lists, what belongs to another tab than the first, or to a part that begins closed: the page asks for it in one piece when
 # it stands. "address": parts
@@ -78,7 +78,7 @@ LATE: dict[str, tuple[str, ...]] = {
     ),
     "page/late.css": (
         "settings.css", "manners.css", "control.css", "caption.css", "history.css", "queue.css", "extensions.css", "train.css",
-        "system.css", "remote.css",
+        "system.css", "remote.css", "direction.css",
     ),
 }  # fmt: skip
 WORDS = "internal/localization.js"  # the words of another language, when one is chosen

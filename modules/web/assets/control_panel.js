@@ -153,14 +153,14 @@
     bar.setAttribute("aria-label", "ControlNet units");
     return bar;
   };
-  const beside = (step) => (bar) => {
+  const beside = (bar, step) => {
     const tab = bar.id.replace("_controlnet_tabs", "");
     choose(tab, (views[tab].chosen + step + count(tab)) % count(tab));
     bar.children[views[tab].chosen].focus();
   };
   darkroom.keys("ControlNet units", (event) => event.target.closest?.(".dr-unit-tabs"), [
-    ["ArrowRight", "Next unit", beside(1)],
-    ["ArrowLeft", "Unit before", beside(-1)],
+    ["ArrowRight", "Unit on the right", (bar) => beside(bar, darkroom.rightward())],
+    ["ArrowLeft", "Unit on the left", (bar) => beside(bar, -darkroom.rightward())],
   ]);
   const choose = (tab, n) => {
     const view = views[tab];

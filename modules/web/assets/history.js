@@ -115,7 +115,7 @@
         tiles.set(place, (tile = made));
         if (focused) setTimeout(() => made.focus({ preventScroll: true }));
       }
-      Object.assign(tile.style, { width: `${side}px`, height: `${side}px`, transform: `translate(${(place % columns) * pitch}px, ${Math.floor(place / columns) * pitch}px)` });
+      Object.assign(tile.style, { width: `${side}px`, height: `${side}px`, transform: `translate(${darkroom.rightward() * (place % columns) * pitch}px, ${Math.floor(place / columns) * pitch}px)` });
     }
     mark();
   };
@@ -258,8 +258,8 @@
   const onTile = (event) => event.target.closest?.(".dr-picture") && !darkroom.lightboxOpen();
   const page = () => Math.max(1, Math.floor(innerHeight / metrics().pitch) - 1) * metrics().columns;
   darkroom.keys("History", onTile, [
-    ["ArrowRight", "Next picture", () => go(state.at + 1)],
-    ["ArrowLeft", "Picture before", () => go(state.at - 1)],
+    ["ArrowRight", "Picture on the right", () => go(state.at + darkroom.rightward())],
+    ["ArrowLeft", "Picture on the left", () => go(state.at - darkroom.rightward())],
     ["ArrowDown", "Picture below", () => go(state.at + metrics().columns)],
     ["ArrowUp", "Picture above", () => go(state.at - metrics().columns)],
     ["PageDown", "A screen further", () => go(state.at + page())],

@@ -23,7 +23,8 @@
     for (const row of rows) menu.append(row ? item(row) : Object.assign(make("hr"), { role: "separator" }));
     document.body.append(menu);
     const box = at.getBoundingClientRect?.();
-    const [x, y] = box ? [box.left, box.bottom + 4] : [at.x, at.y];
+    const begins = box && (darkroom.rightward() > 0 ? box.left : box.right - menu.offsetWidth);
+    const [x, y] = box ? [begins, box.bottom + 4] : [at.x, at.y];
     menu.style.left = `${Math.max(4, Math.min(x, innerWidth - menu.offsetWidth - 4))}px`;
     menu.style.top = `${Math.max(4, y + menu.offsetHeight > innerHeight - 4 ? Math.min(box ? box.top - 4 : y, innerHeight - 4) - menu.offsetHeight : y)}px`;
     open = { menu, back: document.activeElement };
