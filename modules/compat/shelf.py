@@ -85,7 +85,7 @@ class Scripts:
         troupe.limits()
         for path, grade in troupe.grades.items():
             if names := sorted(troupe.loader.stood_in.get(path, ())):
-                grade.less("A", f"{', '.join(names)}: not loaded in the web process; its controls are made without")
+                grade.less("A", f"needs {', '.join(names)}, which only the making of pictures loads; the page's controls do without")
             if path in self._on_page:
                 grade.less("B", f"on the page: {self._on_page[path]}")
         return [{"path": path, **grade.to_data()} for path, grade in troupe.grades.items()]
