@@ -102,6 +102,7 @@ def what_opens_over_the_page(page: Page) -> None:
     expect(keys).to_contain_text("Generate")
     groups = keys.locator("h3").all_inner_texts()
     assert {"Extras", "Caption", "Canvas", "ControlNet units", "Crop of a training picture"} <= set(groups)
+    assert keys.evaluate("dialog => dialog.scrollWidth <= dialog.clientWidth")
     assert all(keys.locator("section").nth(n).locator("dt").count() for n in range(len(groups)))
     assert grave(page) == []
     page.keyboard.press("Escape")

@@ -118,6 +118,10 @@ def presets(page: Page) -> None:
     page.locator("#extras_upscaling_resize_w input[type=number]").fill("96")
     page.keyboard.press("Tab")
     page.wait_for_function("darkroom.formOf('extras').upscaling_resize_w === 96")
+    page.locator("#extras_generate").focus()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys").locator("h3").first).to_have_text("Extras")  # those of the tab come first
+    page.keyboard.press("Escape")
     page.click("#extras_presets button")
     dialog = page.get_by_role("dialog", name="Presets of Extras")
     dialog.get_by_label("Name of the preset").fill("Small")

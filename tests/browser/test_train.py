@@ -86,7 +86,7 @@ def crop_by_keys(page: Page) -> None:
     expect(size).to_have_text("125 × 125 of 160 × 128")
     page.get_by_label("Shape").select_option("")
     page.get_by_label("Shape").select_option("1")
-    page.get_by_role("button", name="Whole picture").click()
+    page.locator("[data-do=train-crop-whole]").click()
     page.get_by_label("Shape").select_option("1")
     expect(size).to_have_text("128 × 128 of 160 × 128")
 

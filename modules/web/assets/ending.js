@@ -73,7 +73,7 @@
     if (state.state !== "done" || !total) return;
     const about = expected[job.tab];
     const peak = whole.result.peak_bytes;
-    const took = `Took ${darkroom.seconds(total)}${about && !job.batch ? `; about ${darkroom.seconds(about)} were expected` : ""}`;
+    const took = `Took ${darkroom.seconds(total)}${about && !job.batch ? ` (${darkroom.seconds(about)} expected)` : ""}`;
     told[job.tab] = `${took}${peak ? ` · ${size(peak)} of memory at most` : ""}`;
     asked[job.tab] = ""; // the next look knows more
     put(job.tab, told[job.tab]);

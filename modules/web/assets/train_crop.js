@@ -80,7 +80,10 @@
   const nudge = (_, event) => {
     const [across, down] = event.altKey ? [1 / row.width, 1 / row.height] : [0.02, 0.02];
     const [x, y] = { ArrowLeft: [-across, 0], ArrowRight: [across, 0], ArrowUp: [0, -down], ArrowDown: [0, down] }[event.key];
-    if (event.shiftKey) stretch(box.x, box.y, box.x + Math.max(LEAST, box.width + x), box.y + Math.max(LEAST, box.height + y));
+    const ratio = shape(); // a shape that is kept: one side takes the other along
+    const width = Math.max(LEAST, box.width + (ratio && y ? y * ratio : x));
+    const height = Math.max(LEAST, box.height + (ratio && x ? x / ratio : y));
+    if (event.shiftKey) stretch(box.x, box.y, box.x + width, box.y + height);
     else Object.assign(box, { x: bounded(box.x + x, 0, 1 - box.width), y: bounded(box.y + y, 0, 1 - box.height) });
     paint();
   };
