@@ -9,10 +9,11 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from modules.folders import write_atomic
 from modules.hardware import policies
@@ -41,6 +42,7 @@ class Bench:
     policy: str
     count: int = 1
     notes: tuple[str, ...] = ()
+    _placed: WeakKeyDictionary[Any, str] = field(default_factory=WeakKeyDictionary[Any, str], repr=False, compare=False)
 
     @classmethod
     def choose(cls, flags: Mapping[str, Any], index: int, cache: Path | None = None) -> Bench:
@@ -70,10 +72,11 @@ class Bench:
         if self.vae_dtype != self.dtype:
             pipeline.vae.to(dtype=getattr(torch, self.vae_dtype))
         policies.POLICIES.get(self.policy).apply(pipeline, self.device.torch_name)
+        self._placed[pipeline] = self.policy
 
     def lift(self, pipeline: Any) -> None:
         """Take a placed pipeline back to main memory; `place` puts it on the device again."""
-        policies.lift(pipeline)
+        policies.POLICIES.get(self._placed.pop(pipeline, self.policy)).lift(pipeline)
 
     def aside(self, pipeline: Any) -> None:
         """Free the device of a placed pipeline in the middle of a call; `lift`, then `place`, puts it on the device again."""
