@@ -29,8 +29,10 @@ from modules.library import Library
 from modules.library.pictures import Pictures
 from modules.processing.caption_folder_plan import resolve_folder
 from modules.processing.caption_plan import resolve_caption
+from modules.processing.careful_choice import choice_for
 from modules.processing.extras_plan import resolve_extras
 from modules.processing.map_plan import resolve_maps
+from modules.processing.memory_book import MemoryBook
 from modules.processing.model_work_plan import plan_model_work
 from modules.processing.resolve import resolve
 from modules.processing.train_plan import ResolvedTrain, resolve_train
@@ -80,6 +82,7 @@ class App:
     jobs: Jobs
     allowance: Allowance = field(default_factory=Allowance)
     scripts: Scripts | None = None
+    memory: MemoryBook | None = None
 
     def submit(self, request: GenerationRequest, *, owner: str = "local", key: str | None = None, turn: Turn | None = None) -> Job:
         """Check a request and queue it. The same key gives the same job again. turn: when it may have its turn.
@@ -103,7 +106,17 @@ class App:
     def forecast(self, request: GenerationRequest, *, owner: str = "local") -> Estimate:
         """What a request will take, from how long earlier jobs took; nothing is queued. Raises as `submit` does."""
         layout = lay_out(request, GridAsked(options=GridOptions(reuse=False)), self.grid_lists())
-        return prepare(layout, lambda cell: self._with_scripts(cell, owner), self.jobs).estimate
+        about = prepare(layout, lambda cell: self._with_scripts(cell, owner), self.jobs).estimate
+        return about if self.memory is None else self._with_memory(about, self._with_scripts(request, owner), self.memory)
+
+    def _with_memory(self, about: Estimate, resolved: ResolvedRequest, book: MemoryBook) -> Estimate:
+        """The estimate with the memory that the worker's device will need, where that can be told."""
+        device = self.jobs.worker()["device"]
+        if "first_policy" not in device:
+            return about
+        need = book.counting.need(resolved, device["dtype"], device["vae_dtype"])
+        choice = choice_for(resolved, need, book, device)
+        return dataclasses.replace(about, policy=choice.policy, forecast_bytes=choice.peak_bytes)
 
     def submit_grid(
         self, request: GenerationRequest, asked: GridAsked, *, owner: str = "local", key: str | None = None, turn: Turn | None = None
@@ -344,6 +357,7 @@ def build(flags: Flags) -> App:
         samplers=SAMPLERS,
         schedules=SCHEDULES,
         jobs=Jobs(folders, flags.to_data(), runner=RUNNER),
+        memory=MemoryBook.of(folders),
         allowance=Allowance(users_of(flags, folders), Rate(pace, "--rate-limit-generate") if (pace := flags.rate_limit_generate) else None),
     )
 

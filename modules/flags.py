@@ -158,6 +158,7 @@ class Flags:
     use_cpu: tuple[str, ...] = _flag((), "Device", "all: use the processor despite a device", value="WHAT", choices=("all",), many=True)
     medvram: bool = _flag(False, "Device", "keep only the part of the model at work on the device; slower")
     lowvram: bool = _flag(False, "Device", "keep only the layer at work on the device; much slower")
+    memory_limit: int = _flag(0, "Device", "GiB of memory to plan with; default: all that is free", value="GB", whole=(0, 4096))
     no_half: bool = _flag(False, "Device", "use float32 throughout")
     no_half_vae: bool = _flag(False, "Device", "use float32 for the VAE; mends black pictures")
     precision: str = _flag(

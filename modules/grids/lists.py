@@ -11,6 +11,7 @@ from pathlib import Path
 from modules.backends.table import BACKENDS
 from modules.folders import Folders
 from modules.grids.axis import Lists
+from modules.hardware.policies import POLICIES
 from modules.library import Library
 from modules.prompts.styles import Styles
 from modules.request.second import SAME_CHECKPOINT, SAME_SAMPLER, SAME_SCHEDULER
@@ -41,6 +42,7 @@ def lists_of(folders: Folders, library: Library, styles: Styles) -> Lists:
         "hr_schedulers": lambda: [SAME_SCHEDULER, *schedules()],
         "hr_upscalers": lambda: [*LATENT_MODES, *upscalers(upscaler_files(folders)[0]).names()],
         "ip_adapters": lambda: [NONE, *(row.name for row in library.rows("ip_adapter"))],
+        "memory_policies": lambda: [AUTOMATIC, *POLICIES.names()],
         "quantisers": lambda: [NONE, *QUANTISERS.names()],
         "backends": BACKENDS.names,
         "vaes": lambda: [AUTOMATIC, NONE, *(Path(row.path).name for row in library.rows("vae") if row.kind == "vae")],

@@ -19,7 +19,7 @@ from modules.folders import write_atomic
 from modules.hardware import policies
 from modules.hardware.choice import choose_dtypes, pick, unusable
 from modules.hardware.detect import Device, diagnoses, probe, probe_in_child
-from modules.hardware.memory import memory
+from modules.hardware.memory import memory, room_bytes
 from modules.hardware.peak import Peak
 
 CACHE_AGE_S = 30 * 86400
@@ -33,7 +33,8 @@ VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
 class Bench:
     """device, dtype ("float16"), vae_dtype; policy: the memory policy in force; count: devices of this kind.
 
-    notes: what is not as it could be, in words, with what to do.
+    notes: what is not as it could be, in words, with what to do. limit_bytes: as much memory may be used, 0 for all.
+    first_policy: the fastest that the flags allow.
     """
 
     device: Device
@@ -42,6 +43,8 @@ class Bench:
     policy: str
     count: int = 1
     notes: tuple[str, ...] = ()
+    limit_bytes: int = 0
+    first_policy: str = "resident"
     _placed: WeakKeyDictionary[Any, str] = field(default_factory=WeakKeyDictionary[Any, str], repr=False, compare=False)
 
     @classmethod
@@ -63,7 +66,8 @@ class Bench:
             index = 0
         dtype, vae_dtype, said = choose_dtypes(device, flags)
         policy, note = policies.first(device.kind, flags)
-        return cls(device, dtype, vae_dtype, policy, count, (*notes, *said, *([note] if note else ())))
+        told, limit = (*notes, *said, *([note] if note else ())), int(flags.get("memory_limit") or 0) * GIB
+        return cls(device, dtype, vae_dtype, policy, count, told, limit, policy)
 
     def place(self, pipeline: Any) -> None:
         """Put a freshly loaded diffusers pipeline on the device under the policy in force."""
@@ -94,6 +98,11 @@ class Bench:
         """Bytes, in the shape of A1111's /sdapi/v1/memory."""
         return memory(self.device.kind, self.device.torch_name)
 
+    def room_bytes(self) -> int:
+        """How much a run may take: what is free, with what this process holds already, within the limit; 0 where nobody knows."""
+        room = room_bytes(self.device.kind, self.device.torch_name)
+        return min(filter(None, (room, self.limit_bytes)), default=0)
+
     def peak(self) -> Peak:
         """Counts from now on the most memory that is needed on this device."""
         peak = Peak(self.device.kind, self.device.torch_name)
@@ -119,6 +128,8 @@ class Bench:
             "dtype": self.dtype,
             "vae_dtype": self.vae_dtype,
             "policy": self.policy,
+            "first_policy": self.first_policy,
+            "room_bytes": self.room_bytes(),
             "count": self.count,
             "lines": self.lines(),
             "notes": list(self.notes),

@@ -17,7 +17,7 @@ from PIL import Image
 
 from modules.control.loading import Nets
 from modules.control.maps.ground import KEPT_MAPS, Ground
-from modules.faults import OutOfMemory
+from modules.families import LoadPlan
 from modules.folders import Folders
 from modules.hardware.bench import Bench
 from modules.inputs import Inputs
@@ -27,12 +27,15 @@ from modules.processing.caption_folder import run_folder
 from modules.processing.caption_run import CaptionDesk
 from modules.processing.captioner_slot import CaptionerSlot
 from modules.processing.captions import run_captions
+from modules.processing.careful import NOTE, Careful
 from modules.processing.extras import Desk, run_extras
 from modules.processing.job import Job
 from modules.processing.keeping import keep, keep_made, save_grid
+from modules.processing.kept import Kept
 from modules.processing.leading import Hands, stage_of
 from modules.processing.listening import hear_texts, was_made
 from modules.processing.maps import MapDesk, run_maps
+from modules.processing.memory_book import MemoryBook
 from modules.processing.model_work import run_model_work
 from modules.processing.model_work_plan import MODEL_WORK
 from modules.processing.passes import StepHooks
@@ -41,8 +44,9 @@ from modules.processing.slot import LoadedModel, Slot
 from modules.processing.stage import House, Stage
 from modules.processing.told_beside import extra_of, keep_inputs, show_beside, show_maps
 from modules.processing.tools import Tools, Wanted
+from modules.processing.tracing import walked
 from modules.processing.upscaling import upscaling_for
-from modules.request import Network, Picture, ResolvedRequest, Result
+from modules.request import Checkpoint, Network, Picture, ResolvedRequest, Result
 from modules.request.caption import CAPTIONS
 from modules.request.caption_folder import CAPTION_FOLDER
 from modules.request.control_map import MAPS_JOB
@@ -81,6 +85,7 @@ class PictureRunner:
         self._captions = CaptionDesk(folders=folders, inputs=self._desk.inputs, slot=CaptionerSlot.of(bench, self._make_room))
         self._nets = Nets()
         self._ground = Ground(folders=folders, device=device, kept_maps=maps)
+        self._careful = Careful(bench=bench, slot=self._slot, book=MemoryBook.of(folders, walk=walked), release=self._let_go)
 
     def device(self) -> dict[str, Any]:
         return self._bench.to_data()
@@ -137,6 +142,8 @@ class PictureRunner:
         for warning in resolved.warnings:
             run.warn(warning)
         keep_inputs(run, self._saver, self._desk.inputs)
+        if why := self._careful.begin(resolved):
+            run.notes[NOTE] = why
         began = time.perf_counter()
         peak = self._bench.peak()
         end = None
@@ -148,13 +155,15 @@ class PictureRunner:
             self._batches(run)
             save_grid(run, self._saver)
         run.seconds["total"] = time.perf_counter() - began
+        peak_bytes = peak.bytes()
+        self._careful.ended(peak_bytes)
         result = Result(
             pictures=tuple(run.pictures),
             warnings=tuple(run.warnings),
             notes=tuple(run.notes.values()),
             seconds=run.seconds,
             interrupted=control.interrupted,
-            peak_bytes=peak.bytes(),
+            peak_bytes=peak_bytes,
         )
         if end is not None:
             trace = end(result)
@@ -205,30 +214,26 @@ class PictureRunner:
                 show_beside(run, self._saver, batch.beside[index - indices[0]] if batch.beside else [], index)
 
     def _make(self, run: Job, batch_no: int) -> Batch:
-        """The batch, under the next, more careful memory policy when memory runs out."""
-        while True:
-            try:
-                model = self._take(run, Wanted.first(run.resolved))
-                return make_batch(model, run.resolved, batch_no, self._hooks(run, batch_no), self._tools(run))
-            except (torch.OutOfMemoryError, MemoryError) as error:
-                reason = str(error).splitlines()[0] if str(error) else "out of memory"
-            except RuntimeError as error:
-                if "can't allocate memory" not in str(error) and "DefaultCPUAllocator" not in str(error):
-                    raise
-                reason = "not enough main memory"
-            self._slot.release()
-            self._desk.release()
-            self._ground.release()
-            self._nets.release()
-            if self._captions.slot.release():
-                continue
-            if not self._bench.step_down():
-                largest = run.resolved.hires or run.resolved
-                size = f"{run.resolved.batch_size} x {largest.width}x{largest.height}"
-                raise OutOfMemory(
-                    f"There is not enough memory for {size} ({reason}), even with {self._bench.policy}. Make it smaller or fewer at once."
-                )
-            run.warn(f"Memory ran out; the picture was made with the memory policy {self._bench.policy}.")
+        """The batch. When memory runs out, what failed is made again under the next, more careful memory policy."""
+
+        def again(checkpoint: Checkpoint, plan: LoadPlan) -> LoadedModel:
+            return self._slot.take(checkpoint, run.control.status, parts=plan.parts, quantise=plan.quantise)
+
+        kept = Kept(again=again)
+
+        def make() -> Batch:
+            model = self._take(run, Wanted.first(run.resolved))
+            return make_batch(model, run.resolved, batch_no, self._hooks(run, batch_no), self._tools(run), kept)
+
+        return self._careful.carried_out(run.resolved, make, lambda: kept.stage, run.warn)
+
+    def _let_go(self) -> bool:
+        """Memory ran out: everything is let go of. True when a captioner was there, without which it may be enough."""
+        self._slot.release()
+        self._desk.release()
+        self._ground.release()
+        self._nets.release()
+        return self._captions.slot.release()
 
     def _take(self, run: Job, wanted: Wanted) -> LoadedModel:
         """A model on the device. As many stay in memory as the settings say, and at least those that this job takes turns with."""

@@ -58,6 +58,16 @@ class Models:
         bool,
         Knob("Enable T5", section="Stable Diffusion", help="Stable Diffusion 3 files without T5: load it from its own file. Takes 10 GB."),
     ] = False
+    memory_policy: Annotated[
+        str,
+        Knob(
+            "Memory policy",
+            choices="memory_policies",
+            section="Stable Diffusion",
+            max_chars=100,
+            help="How models are spread over device and main memory. Automatic: the fastest that fits. See docs/memory.md.",
+        ),
+    ] = "Automatic"
     quantise_unet: Annotated[
         str,
         Knob(

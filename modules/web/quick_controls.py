@@ -16,6 +16,7 @@ from gradio.components import Component
 from modules.app import App
 from modules.backends.table import BACKENDS
 from modules.faults import UnknownName
+from modules.hardware.policies import POLICIES
 from modules.knobs import KnobField, coerce, knobs_of
 from modules.plugins import assets
 from modules.processing.side_files import AUTOMATIC, NONE
@@ -39,6 +40,7 @@ def lists_of(app: App) -> dict[str, Callable[[], Sequence[str]]]:
         "backends": BACKENDS.names,
         "vaes": lambda: [AUTOMATIC, NONE, *(_file(row) for row in app.library.rows("vae") if row.kind == "vae")],
         "modules": lambda: [_file(row) for kind in ("vae", "text_encoder") for row in app.library.rows(kind) if row.kind == kind],
+        "memory_policies": lambda: [AUTOMATIC, *POLICIES.names()],
         "quantisers": lambda: [NONE, *QUANTISERS.names()],
         "settings": lambda: list(KNOBS),
         "localizations": lambda: [NONE, *assets.localizations(app.folders, app.scripts.extensions() if app.scripts is not None else ())],

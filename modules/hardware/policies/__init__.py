@@ -19,7 +19,9 @@ from modules.hardware.policies.streamed import STREAMED
 from modules.hardware.policies.tiled import TILED
 from modules.registry import Registry
 
-__all__ = ["POLICIES", "Part", "Policy", "after", "aside", "first", "ladder"]
+__all__ = ["AUTOMATIC", "POLICIES", "Part", "Policy", "after", "aside", "first", "ladder"]
+
+AUTOMATIC = "Automatic"  # the setting that leaves the choice to the planner
 
 POLICIES: Registry[Policy] = Registry("memory policy")
 POLICIES.add("resident", RESIDENT)

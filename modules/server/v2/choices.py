@@ -16,6 +16,7 @@ from fastapi import Path as InPath
 from modules.backends.table import BACKENDS
 from modules.caption.installed import captioners
 from modules.faults import UnknownName
+from modules.hardware.policies import POLICIES
 from modules.knobs import knobs_of
 from modules.plugins import assets, extensions
 from modules.request import GenerationRequest
@@ -112,6 +113,10 @@ def lists_of(app: App) -> Mapping[str, List]:
         "captioners": lambda: _plain(row.name for row in captioners(app.folders)[0]),
         "backends": lambda: [Choice(value=name, label=row.title, aliases=[]) for name, row in BACKENDS],
         "vaes": lambda: _plain([AUTOMATIC, NONE, *_files(app, "vae")]),
+        "memory_policies": lambda: [
+            Choice(value=AUTOMATIC, label="Automatic: the fastest that fits", aliases=[]),
+            *(Choice(value=name, label=f"{name}: {row.help}", aliases=[]) for name, row in POLICIES),
+        ],
         "quantisers": _quantisers,
         "modules": lambda: _plain([*_files(app, "vae"), *_files(app, "text_encoder")]),
         "scripts": lambda: _plain(script.name for script in listed(app) if not script.is_alwayson and script.name != FILMS),
