@@ -72,8 +72,9 @@ def prepare(flags: Flags, argv: list[str]) -> int:
     wants_tests = flags.command in ("test", "check")
     speaker = say_aside if flags.command == "mcp" else say
     place = environment.ensure(
-        PROGRAM, no_venv=flags.no_venv, skip_install=flags.skip_install, tests=wants_tests, wheels=flags.wheels, say=speaker
-    )
+        PROGRAM, no_venv=flags.no_venv, skip_install=flags.skip_install, tests=wants_tests, wheels=flags.wheels, say=speaker,
+        cluster=flags.command == "cluster" or bool(flags.cluster),
+    )  # fmt: skip
     if flags.exit:
         return 0
     if flags.command == "test":
@@ -88,6 +89,7 @@ def prepare(flags: Flags, argv: list[str]) -> int:
         "train": train,
         "extensions": extensions,
         "import": import_folder,
+        "cluster": cluster,
         "mcp": mcp,
         "users": users,
     }  # fmt: skip
@@ -172,6 +174,13 @@ def extensions(flags: Flags) -> int:
 def import_folder(flags: Flags) -> int:
     """Take over another program's folder without a page."""
     from modules.cli.imports import main
+
+    return main(flags, flags.rest)
+
+
+def cluster(flags: Flags) -> int:
+    """Start, join or look at a cluster."""
+    from modules.cli.cluster import main
 
     return main(flags, flags.rest)
 

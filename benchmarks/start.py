@@ -77,11 +77,11 @@ def main() -> None:
     runs = [one_run() for _ in range(args.runs)]
     for name in runs[0]:
         values = [run[name] for run in runs]
-        print(f"{name:30} median {statistics.median(values):6.2f} s  (min {min(values):.2f}, max {max(values):.2f})")
+        print(f"{name + ':':31} median {statistics.median(values):6.2f} s  (min {min(values):.2f}, max {max(values):.2f})")
     whole = [run["command to first answer"] + run["first HTML byte of a request"] for run in runs]
-    print(f"{'command to first HTML byte':30} median {statistics.median(whole):6.2f} s")
+    print(f"{'command to first HTML byte:':31} median {statistics.median(whole):6.2f} s")
     usable = [w + run["page opened to usable"] for w, run in zip(whole, runs, strict=True)]
-    print(f"{'command to usable page':30} median {statistics.median(usable):6.2f} s")
+    print(f"{'command to usable page:':31} median {statistics.median(usable):6.2f} s")
 
 
 if __name__ == "__main__":

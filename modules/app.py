@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from modules.compat.shelf import Scripts
 from modules.faults import RequestFault, UnknownJob, UnknownScript
@@ -24,13 +24,16 @@ from modules.grids.plan import lay_out
 from modules.grids.queueing import Prepared, prepare
 from modules.grids.queueing import submit as submit_cells
 from modules.inputs import Inputs
-from modules.jobs import FILES, LANES, TRAIN, Job, Jobs, Turn
+from modules.jobs import DEVICE, FILES, LANES, TRAIN, Job, Jobs, Turn
 from modules.library import Library
 from modules.library.pictures import Pictures
 from modules.processing.caption_folder_plan import resolve_folder
 from modules.processing.caption_plan import resolve_caption
+from modules.processing.careful_choice import choice_for
 from modules.processing.extras_plan import resolve_extras
+from modules.processing.joining import joining_of
 from modules.processing.map_plan import resolve_maps
+from modules.processing.memory_book import MemoryBook
 from modules.processing.model_work_plan import plan_model_work
 from modules.processing.resolve import resolve
 from modules.processing.train_plan import ResolvedTrain, resolve_train
@@ -51,6 +54,9 @@ from modules.upkeep.imports import ImportAsked, Record, Survey
 from modules.upkeep.plan import plan
 from modules.users import ADMIN, USER, Allowance, Users
 from modules.users.rates import Rate
+
+if TYPE_CHECKING:
+    from modules.cluster.roster import Roster
 
 RUNNER = "modules.compat.house:build"  # what the worker process builds: the picture runner with a house for scripts
 MAPS_FIRST = 1  # priority of control maps
@@ -80,6 +86,8 @@ class App:
     jobs: Jobs
     allowance: Allowance = field(default_factory=Allowance)
     scripts: Scripts | None = None
+    roster: Roster | None = None  # of workers on other machines, with --cluster
+    memory: MemoryBook | None = None
 
     def submit(self, request: GenerationRequest, *, owner: str = "local", key: str | None = None, turn: Turn | None = None) -> Job:
         """Check a request and queue it. The same key gives the same job again. turn: when it may have its turn.
@@ -103,7 +111,17 @@ class App:
     def forecast(self, request: GenerationRequest, *, owner: str = "local") -> Estimate:
         """What a request will take, from how long earlier jobs took; nothing is queued. Raises as `submit` does."""
         layout = lay_out(request, GridAsked(options=GridOptions(reuse=False)), self.grid_lists())
-        return prepare(layout, lambda cell: self._with_scripts(cell, owner), self.jobs).estimate
+        about = prepare(layout, lambda cell: self._with_scripts(cell, owner), self.jobs).estimate
+        return about if self.memory is None else self._with_memory(about, self._with_scripts(request, owner), self.memory)
+
+    def _with_memory(self, about: Estimate, resolved: ResolvedRequest, book: MemoryBook) -> Estimate:
+        """The estimate with the memory that the worker's device will need, where that can be told."""
+        device = self.jobs.worker()["device"]
+        if "first_policy" not in device:
+            return about
+        need = book.counting.need(resolved, device["dtype"], device["vae_dtype"])
+        choice = choice_for(resolved, need, book, device)
+        return dataclasses.replace(about, policy=choice.policy, forecast_bytes=choice.peak_bytes)
 
     def submit_grid(
         self, request: GenerationRequest, asked: GridAsked, *, owner: str = "local", key: str | None = None, turn: Turn | None = None
@@ -303,10 +321,14 @@ class App:
             named = self.pictures.named_inputs()  # None: who knows what the files still need
             if named is not None:
                 self.inputs.sweep(named | self.jobs.named_inputs())
+            if self.roster is not None and DEVICE in lanes:
+                self.roster.start()
         return owns
 
     def stop(self) -> None:
         """End the workers and close the files. Queued jobs stay for the next start."""
+        if self.roster is not None:
+            self.roster.stop()
         self.jobs.stop()
         self.pictures.close()
         self.library.close()
@@ -332,6 +354,7 @@ def build(flags: Flags) -> App:
     settings.notices.extend(lost)
     folders = dataclasses.replace(folders, more_dirs=more_dirs)
     library = Library(folders)
+    jobs, roster = _queue_of(flags, folders)
     return App(
         folders=folders,
         flags=flags,
@@ -343,9 +366,27 @@ def build(flags: Flags) -> App:
         styles=Styles(folders.styles_file),
         samplers=SAMPLERS,
         schedules=SCHEDULES,
-        jobs=Jobs(folders, flags.to_data(), runner=RUNNER),
+        jobs=jobs,
+        roster=roster,
+        memory=MemoryBook.of(folders),
         allowance=Allowance(users_of(flags, folders), Rate(pace, "--rate-limit-generate") if (pace := flags.rate_limit_generate) else None),
     )
+
+
+def _queue_of(flags: Flags, folders: Folders) -> tuple[Jobs, Roster | None]:
+    """The queue, and with --cluster whoever adds workers on other machines to it."""
+    if not flags.cluster:
+        return Jobs(folders, flags.to_data(), runner=RUNNER, joining=joining_of), None
+    from modules.cluster.fitting import fits
+    from modules.cluster.hosts import Place
+    from modules.cluster.roster import Roster
+
+    here = (lambda kind, data: not fits(kind, data)) if flags.cluster_only else None
+    jobs = Jobs(folders, flags.to_data(), runner=RUNNER, joining=joining_of, fits=here)
+    pattern = Place(
+        address=flags.cluster, home=flags.cluster_home, budget_bytes=flags.cluster_disk_gb * 2**30, shared=flags.cluster_shared
+    )  # fmt: skip
+    return jobs, Roster(jobs.plan, pattern, jobs.elsewhere)
 
 
 def users_of(flags: Flags, folders: Folders) -> Users:

@@ -28,6 +28,7 @@ COMMANDS = {
     "models": "list, download, convert and merge models; --help lists what it can do",
     "extensions": "list, install, update, switch off and remove extensions; --help lists what it can do",
     "import": "take over an A1111, Forge or SD.Next folder: settings, styles, models, pictures; nothing there is changed",
+    "cluster": "workers on other machines: start, join, status, stop; --help lists what it can do",
     "users": "who may use a server that asks: add, remove, roles, passwords, tokens; --help lists what it can do",
     "mcp": "tools for a chat program that starts this one itself, over standard input and output (MCP)",
     "update": "take the latest release, or --to VERSION; --check only looks; models, pictures and settings stay",
@@ -48,6 +49,7 @@ TAKES_REST = (
     "models",
     "extensions",
     "import",
+    "cluster",
     "users",
     "update",
     "wheels",
@@ -158,15 +160,25 @@ class Flags:
     use_cpu: tuple[str, ...] = _flag((), "Device", "all: use the processor despite a device", value="WHAT", choices=("all",), many=True)
     medvram: bool = _flag(False, "Device", "keep only the part of the model at work on the device; slower")
     lowvram: bool = _flag(False, "Device", "keep only the layer at work on the device; much slower")
+    memory_limit: int = _flag(0, "Device", "GiB of memory to plan with; default: all that is free", value="GB", whole=(0, 4096))
     no_half: bool = _flag(False, "Device", "use float32 throughout")
     no_half_vae: bool = _flag(False, "Device", "use float32 for the VAE; mends black pictures")
     precision: str = _flag(
         "autocast",
         "Device",
-        "full: float32; half: half precision also where float32 is the rule; autocast: what the device does well",
+        "full: float32; half: half precision also where float32 is the rule; fastest: on the CPU too where it is measured to be faster; "
+        "autocast: what the device does well",
         value="KIND",
-        choices=("full", "half", "autocast"),
+        choices=("full", "half", "fastest", "autocast"),
     )
+
+    cluster: str | None = _flag(
+        None, "Cluster", "let other machines work too: auto, HOST:PORT or ray://HOST:PORT of a cluster (docs/cluster.md)", value="ADDRESS"
+    )
+    cluster_only: bool = _flag(False, "Cluster", "leave pictures that can be made elsewhere to the other machines")
+    cluster_home: str = _flag("~/.cache/darkroom-worker", "Cluster", "folder for what is sent to the other machines, there", value="DIR")
+    cluster_disk_gb: int = _flag(100, "Cluster", "model files that another machine keeps at most, in GB", value="GB", whole=(1, 100_000))
+    cluster_shared: bool = _flag(False, "Cluster", "model files lie under the same paths there too; send none that is the same")
 
     theme: str | None = _flag(None, "Page", "light or dark; default: as the browser asks", value="NAME", choices=("light", "dark"))
 

@@ -102,6 +102,11 @@ class Folders:
         return self.cache / "job-files"
 
     @property
+    def receipts(self) -> Path:
+        """What was saved for which job; removed after a week."""
+        return self.cache / "receipts"
+
+    @property
     def inputs(self) -> Path:
         """Pictures that were sent to begin with; removed when no job names them any more."""
         return self.cache / "inputs"

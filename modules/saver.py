@@ -27,6 +27,7 @@ from modules.pixels.incoming import picture_hash
 from modules.pixels.metadata import encode, fitting_format
 from modules.pixels.names import Scene, fill_pattern, safe_part
 from modules.prompts.styles import Styles
+from modules.receipts import Receipts
 from modules.request import Picture, ResolvedRequest
 
 # (task, is it a grid?) -> the setting that says where.
@@ -77,6 +78,7 @@ class Saver:
         self._job = ""
         self._began = datetime.now()
         self._noting = Noting(folders)
+        self._receipts = Receipts(folders.receipts)
 
     def save(
         self,
@@ -110,7 +112,12 @@ class Saver:
         with self._lock:
             scene = self._scene(image, resolved, index, job, text)
             if saved:
-                path = self._place(data, scene, grid=grid_name if grid else "", extension=extension, suffix=suffix)
+                root = self._folders.data / settings[FOLDERS[resolved.task, grid]]
+                what = f"{kind} {index if place is None else place} {suffix} {text}"
+                name = grid_name if grid else ""
+                path = self._receipts.once(
+                    job, what, data, root, lambda: self._place(data, scene, grid=name, extension=extension, suffix=suffix)
+                )
             else:
                 at = "grid" if grid else scene.at if place is None else place
                 folder = self._folders.job_files / (safe_part(job) or "job")
@@ -142,14 +149,17 @@ class Saver:
         data = encode(image, extension, infotext=carried, quality=settings["jpeg_quality"], lossless=settings["webp_lossless"], items=items)
         stem, suffix = safe_part(work.name), safe_part(work.suffix)
         with self._lock:
+            job, _, index = place.partition("/")
             if not saved:
-                job, _, index = place.partition("/")
                 path = self._folders.job_files / (safe_part(job) or "job") / f"{index}.{extension}"
                 _write(path, data)
-            elif stem:
-                path = _write_named(data, folder, f"{stem}{suffix}", extension)
             else:
-                path = self._write_numbered(data, folder, "", lambda n: f"{n:05}{suffix}.{extension}")
+                path = self._receipts.once(
+                    job, f"{place} {stem} {suffix} {both}", data, folder,
+                    lambda: _write_named(data, folder, f"{stem}{suffix}", extension)
+                    if stem
+                    else self._write_numbered(data, folder, "", lambda n: f"{n:05}{suffix}.{extension}"),
+                )  # fmt: skip
         if saved and settings["save_txt"] and both:
             _write(path.with_name(f"{path.stem}.txt"), f"{both}\n".encode("utf-8", "replace"))
         return path
@@ -263,9 +273,12 @@ def _highest_number(folder: Path, prefix: str) -> int:
 
 
 def sweep(folders: Folders, now_s: float | None = None) -> int:
-    """Remove what a crash left behind: temporary files older than an hour, unsaved pictures older than a day. Returns how many."""
+    """Remove what a crash left behind: temporary files older than an hour, unsaved pictures older than a day; and old receipts.
+
+    Returns how many.
+    """
     now = time.time() if now_s is None else now_s
-    gone = 0
+    gone = Receipts(folders.receipts).sweep(now)
     for path in (*_files(folders.data, deep=False), *_files(folders.outputs), *_files(folders.cache)):
         gone += _STRAY.fullmatch(path.name) is not None and _remove_old(path, now - STRAY_AGE_S)
     for path in [*_files(folders.job_files)]:

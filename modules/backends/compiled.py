@@ -1,6 +1,6 @@
 """torch.compile of the blocks that a network repeats, which diffusers calls regional compilation. Start reading at `build`.
 
-Generated code is kept by torch itself, in the folder that the worker's environment names (see `modules.jobs.supervisor`).
+Generated code is kept by torch itself, in the folder that the worker's environment names (see `modules.jobs.process`).
 """
 
 from __future__ import annotations

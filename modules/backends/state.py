@@ -51,8 +51,9 @@ def _inside(module: Any, is_network: bool) -> str:
         return "the memory policy moves its parts while it works; start without --medvram and --lowvram."
     registry = held.get("_diffusers_hook")
     if registry is not None and registry.hooks and not is_network:
-        name = str(next(iter(registry.hooks))).removeprefix("darkroom_")
-        return f"{NAMES.get(name, name)} works inside the network."
+        name = str(next(iter(registry.hooks)))
+        own = name.removeprefix("darkroom_")
+        return f"{NAMES.get(own, own) if own != name else 'a step cache'} works inside the network."
     if held.get("b1") is not None and "s1" in held:
         return "FreeU works inside the network."
     if held.get("padding_mode", "zeros") != "zeros":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modules.backends import compiled, eager, onnx_runtime, open_vino, tensorrt
+from modules.backends import compiled, cuda_graphs, eager, onnx_runtime, open_vino, tensorrt
 from modules.backends.record import Backend
 from modules.registry import Registry
 
@@ -11,6 +11,7 @@ EAGER = "eager"
 BACKENDS: Registry[Backend] = Registry("backend")
 BACKENDS.add(EAGER, eager.ROW)
 BACKENDS.add("compile", compiled.ROW, aliases=("torch.compile",))
+BACKENDS.add("cuda-graphs", cuda_graphs.ROW, aliases=("cudagraphs",))
 BACKENDS.add("onnx", onnx_runtime.ROW, aliases=("onnxruntime",))
 BACKENDS.add("openvino", open_vino.ROW)
 BACKENDS.add("tensorrt", tensorrt.ROW)

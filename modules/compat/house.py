@@ -32,6 +32,7 @@ from modules.processing.runner import PictureRunner
 from modules.processing.stage import Stage
 from modules.request import Result, Use
 from modules.request.guests import AXES
+from modules.saver import Saver
 from modules.settings import Settings, SettingsStore
 from modules.upscale.enlarge import upscale
 
@@ -251,6 +252,6 @@ def _settle(lead: Lead, result: Result) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def build(folders: Folders, flags: dict[str, Any], device_index: int) -> PictureRunner:
-    """The runner of the worker process, with a house for scripts. Raises Fault when no device works."""
-    return PictureRunner(folders, flags, device_index, ScriptHouse(folders, flags), {GRID: run_grid})
+def build(folders: Folders, flags: dict[str, Any], device_index: int, saver: Saver | None = None) -> PictureRunner:
+    """The runner of the worker process, with a house for scripts. saver: see `PictureRunner`. Raises Fault when no device works."""
+    return PictureRunner(folders, flags, device_index, ScriptHouse(folders, flags), {GRID: run_grid}, saver)

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from modules import infotext
 from modules.compat.axes import axes_of
 from modules.compat.cast import TABS, Cast
 from modules.compat.option_rows import described, fitting
+from modules.compat.pasting import arguments
 from modules.compat.sketch import SketchModule, args_of
 from modules.compat.troupe import Troupe
 from modules.compat.views import Ways
@@ -83,7 +85,7 @@ class Scripts:
         troupe.limits()
         for path, grade in troupe.grades.items():
             if names := sorted(troupe.loader.stood_in.get(path, ())):
-                grade.less("A", f"{', '.join(names)}: not loaded in the web process; its controls are made without")
+                grade.less("A", f"needs {', '.join(names)}, which only the making of pictures loads; the page's controls do without")
             if path in self._on_page:
                 grade.less("B", f"on the page: {self._on_page[path]}")
         return [{"path": path, **grade.to_data()} for path, grade in troupe.grades.items()]
@@ -159,6 +161,13 @@ class Scripts:
                 said.append(f"The script {guest.name} failed in before_resolve and was passed over there: {text}")
                 self._at_work().ledger.fault(guest.name, "before_resolve", text)
         return request, said
+
+    def told_by(self, text: str, tab: str, chosen: str | None = None) -> dict[str, list[Any]]:
+        """Name of a script -> its arguments, of the always-on scripts and the chosen one, as far as a parameters text speaks of them."""
+        cast, keys = self._cast(tab)[0], dict(infotext.parse(text))
+        self._at_work().tell("infotext_pasted", text, keys)  # some fill in keys of their own here
+        taking_part = {str(s.name) for s in cast.alwayson_scripts} | {str(chosen).strip().casefold()}
+        return {name: args for name, args in arguments(cast, keys).items() if name in taking_part}
 
     def own_options(self, request: GenerationRequest) -> tuple[GenerationRequest, dict[str, Any]]:
         """(the request without them, the options of extensions among its override_settings). Raises RequestFault for a value of no use."""

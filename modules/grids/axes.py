@@ -25,7 +25,6 @@ _UNIT = re.compile(r"control_units\[(\d{1,2})\]\.(\w+)")
 _SETTING = re.compile(r"(?:override_settings|settings)\.(\w+)")
 _TAG_NAME = re.compile(r"lora weight(?::\s*|\[)(?P<name>[^\]]+)\]?", re.IGNORECASE)
 _TAG = re.compile(r"<(lora|lyco):([^:>]+)((?::[^>]*)?)>")
-NO_FP8 = "FP8 mode is not there under this name; take the axis UNet quantisation with the values None and fp8"
 
 
 def search_and_replace(holder: Any, value: str, values: Sequence[str]) -> dict[str, Any]:
@@ -107,13 +106,6 @@ def unit_field(place: int, name: str) -> Change:
     return change
 
 
-def _refuse(words: str) -> Change:
-    def change(holder: Any, value: Any, values: Sequence[Any]) -> dict[str, Any]:
-        raise RequestFault("type", words)
-
-    return change
-
-
 def _row(label: str, name: str, kind: str, change: Change | None = None, choices: str | tuple[str, ...] | None = None, **more: Any) -> Axis:
     if change is None:
         change = field(name) if name in KNOBS else setting(name)
@@ -164,7 +156,7 @@ A1111: tuple[Axis, ...] = (
     _row("Refiner checkpoint", "refiner_checkpoint", "str", choices="refiners", shown="file", cost=1.0),
     _row("Refiner switch at", "refiner_switch_at", "float"),
     _row("RNG source", "randn_source", "str", choices=("GPU", "CPU", "NV")),
-    _row("FP8 mode", "fp8_storage", "str", _refuse(NO_FP8), choices=("Disable", "Enable for SDXL", "Enable"), cost=0.9),
+    _row("FP8 mode", "fp8_storage", "str", choices=("Disable", "Enable for SDXL", "Enable"), cost=0.9),
     _row("Size", "size", "str", resize),
 )
 COVERED = frozenset(axis.name for axis in A1111)

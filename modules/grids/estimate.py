@@ -30,6 +30,7 @@ class Estimate:
     seconds: None while nothing was measured; sure: it was measured with these models at these sizes.
     models: that are needed, by name; loads: how often one is loaded; memory_bytes: for the largest model and the drawing of the grid.
     peak_bytes: the most that earlier jobs with these models at these sizes held; 0 while one of them was not measured.
+    policy: the memory policy that will be taken, "" while not known; forecast_bytes: what is needed under it, 0 while not known.
     """
 
     cells: int
@@ -44,6 +45,8 @@ class Estimate:
     loads: int
     memory_bytes: int
     peak_bytes: int = 0
+    policy: str = ""
+    forecast_bytes: int = 0
 
     @property
     def words(self) -> str:

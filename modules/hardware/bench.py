@@ -9,17 +9,19 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from modules.folders import write_atomic
 from modules.hardware import policies
-from modules.hardware.choice import choose_dtypes, pick, unusable
+from modules.hardware.choice import asks_for_speed, choose_dtypes, half_of, pick, unusable
 from modules.hardware.detect import Device, diagnoses, probe, probe_in_child
-from modules.hardware.memory import memory
+from modules.hardware.memory import memory, room_bytes
 from modules.hardware.peak import Peak
+from modules.hardware.speed import half_gain
 
 CACHE_AGE_S = 30 * 86400
 GIB = 2**30
@@ -32,7 +34,8 @@ VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
 class Bench:
     """device, dtype ("float16"), vae_dtype; policy: the memory policy in force; count: devices of this kind.
 
-    notes: what is not as it could be, in words, with what to do.
+    notes: what is not as it could be, in words, with what to do. limit_bytes: as much memory may be used, 0 for all.
+    first_policy: the fastest that the flags allow.
     """
 
     device: Device
@@ -41,6 +44,9 @@ class Bench:
     policy: str
     count: int = 1
     notes: tuple[str, ...] = ()
+    limit_bytes: int = 0
+    first_policy: str = "resident"
+    _placed: WeakKeyDictionary[Any, str] = field(default_factory=WeakKeyDictionary[Any, str], repr=False, compare=False)
 
     @classmethod
     def choose(cls, flags: Mapping[str, Any], index: int, cache: Path | None = None) -> Bench:
@@ -59,9 +65,11 @@ class Bench:
             notes.append(fault)
             devices = [replace(d, problems=(fault,)) if d.torch_name == device.torch_name else d for d in devices]
             index = 0
-        dtype, vae_dtype, said = choose_dtypes(device, flags)
+        gain = with_gain(device, cache) if asks_for_speed(device, flags) else None
+        dtype, vae_dtype, said = choose_dtypes(device, flags, gain)
         policy, note = policies.first(device.kind, flags)
-        return cls(device, dtype, vae_dtype, policy, count, (*notes, *said, *([note] if note else ())))
+        told, limit = (*notes, *said, *([note] if note else ())), int(flags.get("memory_limit") or 0) * GIB
+        return cls(device, dtype, vae_dtype, policy, count, told, limit, policy)
 
     def place(self, pipeline: Any) -> None:
         """Put a freshly loaded diffusers pipeline on the device under the policy in force."""
@@ -70,10 +78,11 @@ class Bench:
         if self.vae_dtype != self.dtype:
             pipeline.vae.to(dtype=getattr(torch, self.vae_dtype))
         policies.POLICIES.get(self.policy).apply(pipeline, self.device.torch_name)
+        self._placed[pipeline] = self.policy
 
     def lift(self, pipeline: Any) -> None:
         """Take a placed pipeline back to main memory; `place` puts it on the device again."""
-        policies.lift(pipeline)
+        policies.POLICIES.get(self._placed.pop(pipeline, self.policy)).lift(pipeline)
 
     def aside(self, pipeline: Any) -> None:
         """Free the device of a placed pipeline in the middle of a call; `lift`, then `place`, puts it on the device again."""
@@ -90,6 +99,11 @@ class Bench:
     def memory(self) -> dict[str, Any]:
         """Bytes, in the shape of A1111's /sdapi/v1/memory."""
         return memory(self.device.kind, self.device.torch_name)
+
+    def room_bytes(self) -> int:
+        """How much a run may take: what is free, with what this process holds already, within the limit; 0 where nobody knows."""
+        room = room_bytes(self.device.kind, self.device.torch_name)
+        return min(filter(None, (room, self.limit_bytes)), default=0)
 
     def peak(self) -> Peak:
         """Counts from now on the most memory that is needed on this device."""
@@ -116,6 +130,8 @@ class Bench:
             "dtype": self.dtype,
             "vae_dtype": self.vae_dtype,
             "policy": self.policy,
+            "first_policy": self.first_policy,
+            "room_bytes": self.room_bytes(),
             "count": self.count,
             "lines": self.lines(),
             "notes": list(self.notes),
@@ -136,6 +152,22 @@ def with_dtypes(device: Device, cache: Path | None) -> Device:
         if cache is not None:
             write_atomic(cache, json.dumps({**known, key: entry}, indent=1).encode())
     return replace(device, dtypes=tuple(entry["dtypes"]), refused=dict(entry["refused"]))
+
+
+def with_gain(device: Device, cache: Path | None) -> float | None:
+    """How many times as fast as float32 half precision is on the CPU, from the cache when it was measured lately; None where none works."""
+    half = half_of(device)
+    if half is None:
+        return None
+    key = f"{stamp()} {device.torch_name} {device.name}"
+    known = _read(cache)
+    entry: Any = known.get(key)
+    entry = entry if isinstance(entry, dict) else {}
+    if half not in (gains := entry.get("gains", {})):
+        gains = {**gains, half: round(half_gain(half), 2)}
+        if cache is not None and entry:
+            write_atomic(cache, json.dumps({**known, key: {**entry, "gains": gains}}, indent=1).encode())
+    return float(gains[half])
 
 
 def _tried_in_child(device: Device) -> Device:

@@ -17,6 +17,15 @@ def memory(kind: str, torch_name: str) -> dict[str, Any]:
     return {"ram": ram, "cuda": _cuda(torch_name) if kind in ("cuda", "rocm") else {"error": f"no CUDA device in use; working on {kind}"}}
 
 
+def room_bytes(kind: str, torch_name: str) -> int:
+    """What a run could take at most: free memory, and what this process holds already; 0 for devices that do not tell."""
+    if kind in ("cuda", "rocm"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(torch_name)[0] + torch.cuda.memory_reserved(torch_name))
+    return int(psutil.virtual_memory().available + psutil.Process().memory_info().rss) if kind == "cpu" else 0
+
+
 def _cuda(torch_name: str) -> dict[str, Any]:
     import torch
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from modules.folders import Folders
+from modules.jobs.joined import Joining, never
+from modules.jobs.process import Fits, WorkerPlan
 from modules.jobs.records import DEVICE, Live
 from modules.jobs.store import JobStore
-from modules.jobs.supervisor import Slot, WorkerPlan
+from modules.jobs.supervisor import Slot
 
 _OFF: dict[str, Any] = {"state": "off", "pid": None, "device": {}, "model": None, "memory": {}, "message": ""}
 
@@ -44,11 +46,19 @@ class Crew:
         *,
         runner: str,
         beside: Mapping[str, Beside],
+        fits: Fits | None = None,
+        joining: Joining = never,
     ) -> None:
         self._store = store
         self._told = told
         self._plan = WorkerPlan(
-            runner=runner, folders=folders.to_data(), flags=flags, program=folders.program, log=folders.logs / "worker.log"
+            runner=runner,
+            folders=folders.to_data(),
+            flags=flags,
+            program=folders.program,
+            log=folders.logs / "worker.log",
+            joining=joining,
+            fits=fits,
         )
         self._plans_beside = {
             lane: dataclasses.replace(
@@ -60,6 +70,8 @@ class Crew:
                 hint=one.hint,
                 stall_s=one.stall_s,
                 farewell_s=one.farewell_s,
+                fits=None,
+                joining=never,
             )
             for lane, one in beside.items()
         }
@@ -67,6 +79,7 @@ class Crew:
         self._first_device = int(first) if first is not None else 0
         self._all_devices = first is None
         self._devices: list[Slot] = []
+        self._far: dict[str, Slot] = {}
         self._beside: dict[str, Slot] = {}
 
     def start(self, lanes: Iterable[str]) -> None:
@@ -84,29 +97,49 @@ class Crew:
         for slot in self.slots():
             slot.stop()
         self._devices.clear()
+        self._far.clear()
         self._beside.clear()
 
     def slots(self) -> list[Slot]:
-        """Those of the devices, then those beside them."""
-        return [*self._devices, *self._beside.values()]
+        """Those of the devices here, those elsewhere, then those beside them."""
+        return [*self._devices, *self._far.values(), *self._beside.values()]
+
+    def elsewhere(self, plans: Mapping[str, WorkerPlan]) -> None:
+        """The workers that there can be on other machines, by name. Those that are not named any more are ended, their jobs go back."""
+        for name in [name for name in self._far if name not in plans]:
+            self._far.pop(name).stop()
+        for name, plan in plans.items():
+            if name not in self._far:
+                self._far[name] = self._maker(plan, 0)
+                self._far[name].start()
+
+    @property
+    def plan(self) -> WorkerPlan:
+        """Of a worker on a device here."""
+        return self._plan
 
     def nudge(self, job_id: str | None = None) -> None:
         """There may be something to do, for all or for the one that runs this job."""
         for slot in self.slots():
-            if job_id is None or slot.running() == job_id:
+            if job_id is None or slot.has(job_id):
                 slot.nudge()
 
     def live(self, job_id: str | None) -> Live | None:
         """What that job does, or, for None, the running pictures. Tells the worker that somebody is looking."""
-        for slot in self._devices if job_id is None else self.slots():
-            running = slot.running()
-            if running is not None and job_id in (None, running):
-                return slot.live()
-        return None
+        found = (slot.live(job_id) for slot in (self._makers() if job_id is None else self.slots()))
+        return next((live for live in found if live is not None), None)
+
+    def current(self) -> str | None:
+        """Id of the pictures that are being made, of those of the first device that makes any."""
+        return next((running for slot in self._makers() if (running := slot.running()) is not None), None)
+
+    def _makers(self) -> list[Slot]:
+        """Those that make pictures, here and elsewhere."""
+        return [*self._devices, *self._far.values()]
 
     def devices(self) -> list[dict[str, Any]]:
-        """State of each device's worker: state, pid, device, model, memory, message."""
-        return [dict(slot.status) for slot in self._devices]
+        """State of each device's worker: state, pid, device, model, memory, message; and host, address, card, place of those elsewhere."""
+        return [dict(slot.status) for slot in self._makers()]
 
     def first(self) -> dict[str, Any]:
         """State of the first device's worker."""
@@ -133,9 +166,16 @@ class Crew:
             slot.give_room(given)
 
     def _add(self, index: int) -> None:
-        slot = Slot(self._store, self._plan, index, self._heard)
+        slot = self._maker(self._plan, index)
         self._devices.append(slot)
         slot.start()
+
+    def _maker(self, plan: WorkerPlan, index: int) -> Slot:
+        return Slot(self._store, plan, index, self._heard, idle=self._idle, shares=lambda: len(self._makers()) > 1)
+
+    def _idle(self) -> int:
+        """Devices whose worker could begin a job."""
+        return sum(slot.idle() for slot in self._makers())
 
     def _heard(self, job_id: str) -> None:
         if self._all_devices and len(self._devices) == 1 and (count := self._devices[0].status["device"].get("count", 1)) > 1:

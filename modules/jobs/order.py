@@ -6,8 +6,11 @@ business, and every change answers False then. Start reading at `Order.move`.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from modules.faults import DeadlinePassed, RequestFault, UnknownJob
@@ -16,9 +19,25 @@ from modules.jobs.records import DEVICE
 from modules.jobs.rows import add_event, dump
 
 RUN_ORDER = "priority DESC, place, number"
+LOOKED_AT = 500  # jobs, for one that fits
+WARM_AMONG = 8  # so many that wait; no further is a job preferred because its model is loaded
 _WAITING = f"FROM jobs WHERE state='queued' AND lane=? ORDER BY {RUN_ORDER}"
 _SAME = "FROM jobs WHERE state='queued' AND lane=? AND priority=?"
 _ALONE = "NOT EXISTS (SELECT 1 FROM jobs AS member WHERE member.state='running' AND member.group_id=jobs.id)"  # of its group none runs
+
+_READY = f"FROM jobs WHERE state='queued' AND held=0 AND lane=? AND (deadline_s IS NULL OR deadline_s>?) AND {_ALONE}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taker:
+    """Who asks for a job. fits: by kind and resolved data, whether it may be this one, None: all; model: title of the one it has loaded.
+
+    shares: other workers take jobs of this lane too: users get them by turns, and a job goes to a worker that has its model.
+    """
+
+    fits: Callable[[str, dict[str, Any]], bool] | None = None
+    model: str | None = None
+    shares: bool = False
 
 
 def last_place(db: sqlite3.Connection, lane: str, priority: int) -> int:
@@ -28,14 +47,30 @@ def last_place(db: sqlite3.Connection, lane: str, priority: int) -> int:
     return max(waits or 0, runs or 0, 0) + GAP
 
 
-def next_ready(db: sqlite3.Connection, lane: str) -> str | None:
-    """Id of the job whose turn it is: not held, and its deadline not passed."""
-    row = db.execute(
-        "SELECT id FROM jobs WHERE state='queued' AND held=0 AND lane=? AND (deadline_s IS NULL OR deadline_s>?) "
-        f"AND {_ALONE} ORDER BY {RUN_ORDER} LIMIT 1",
-        (lane, time.time()),
-    ).fetchone()
-    return row[0] if row else None
+def coming(db: sqlite3.Connection, lane: str, limit: int) -> list[str]:
+    """Ids of the jobs that would begin next, in order."""
+    rows = db.execute(f"SELECT id {_READY} ORDER BY {RUN_ORDER} LIMIT ?", (lane, time.time(), limit)).fetchall()
+    return [row[0] for row in rows]
+
+
+def next_ready(db: sqlite3.Connection, lane: str, taker: Taker | None = None) -> str | None:
+    """Id of the job whose turn it is: not held, its deadline not passed. taker: who asks, for a lane that several workers share."""
+    if taker is None:
+        return next(iter(coming(db, lane, 1)), None)
+    sql = f"SELECT id, kind, owner, priority, resolved {_READY} ORDER BY {RUN_ORDER} LIMIT {LOOKED_AT}"
+    rows = [(*row[:4], json.loads(row[4])) for row in db.execute(sql, (lane, time.time()))]
+    fitting = [row for row in rows if taker.fits is None or taker.fits(row[1], row[4])]
+    if not fitting or not taker.shares:
+        return fitting[0][0] if fitting else None
+    busy = dict(db.execute("SELECT owner, COUNT(*) FROM jobs WHERE state='running' AND lane=? GROUP BY owner", (lane,)).fetchall())
+    first = [row for row in fitting if row[3] == fitting[0][3]]
+    return min(enumerate(first), key=lambda one: _turn(one[0], one[1], busy, taker.model))[1][0]
+
+
+def _turn(place: int, row: tuple[Any, ...], busy: dict[str, int], model: str | None) -> tuple[int, bool, int]:
+    """The smallest is next: of whoever has least running, then one for which the model is loaded, then in order."""
+    wanted = (row[4].get("checkpoint") or {}).get("title")
+    return busy.get(row[2], 0), not (model is not None and wanted == model and place < WARM_AMONG), place
 
 
 class Order:
@@ -55,9 +90,12 @@ class Order:
 
     def ready(self, lane: str = DEVICE) -> bool:
         """Some job of the lane could begin now."""
-        waits = "state='queued' AND held=0 AND lane=? AND (deadline_s IS NULL OR deadline_s>?)"
-        sql = f"SELECT 1 FROM jobs WHERE {waits} AND {_ALONE} LIMIT 1"
-        return bool(self._database.rows(sql, (lane, time.time())))
+        return self.next(lane) is not None
+
+    def next(self, lane: str = DEVICE) -> str | None:
+        """Id of the job that would begin now."""
+        rows = self._database.rows(f"SELECT id {_READY} ORDER BY {RUN_ORDER} LIMIT 1", (lane, time.time()))
+        return rows[0][0] if rows else None
 
     def position(self, job_id: str) -> tuple[int, int] | None:
         """(place, length) of a queued job in its lane, counted from 1; None when it does not wait."""

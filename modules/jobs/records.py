@@ -96,6 +96,7 @@ class Live:
     """What a running job is doing now; not kept. fraction: 0..1 of the whole job; eta_s: seconds left, None while unknown.
 
     step of steps: network steps of the current batch; batch_no: 0-based; preview: JPEG bytes; preview_number grows with each.
+    saving: only the saving of its last pictures is left; the next job may run already.
     """
 
     job: str
@@ -109,6 +110,7 @@ class Live:
     preview: bytes | None = None
     preview_number: int = 0
     flags: frozenset[str] = frozenset()
+    saving: bool = False
 
 
 def new_id() -> str:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import builtins
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec
 
 from modules.folders import Folders
 from modules.jobs.bell import Bell, Sleeper
 from modules.jobs.crew import Beside, Crew
 from modules.jobs.holder import Holder
+from modules.jobs.joined import Joining, never
 from modules.jobs.lists import Filter
 from modules.jobs.order import Order
+from modules.jobs.process import Fits, WorkerPlan
 from modules.jobs.records import DEVICE, FILES, FINISHED, LANES, TRAIN, Event, Job, Live, NewJob, Turn
 from modules.jobs.store import JobStore
 
@@ -49,7 +51,10 @@ class Jobs:
         files_idle_s: float = FILES_IDLE_S,
         train_runner: str = TRAIN_RUNNER,
         train_idle_s: float = TRAIN_IDLE_S,
+        joining: Joining = never,
+        fits: Fits | None = None,
     ) -> None:
+        """joining: which waiting jobs of the devices may be made as one batch; fits: which they take, see `WorkerPlan`."""
         self._holder = Holder(folders.cache)
         self._store = JobStore(folders.jobs_file, self._holder.alone)
         self._bell = Bell()
@@ -63,7 +68,8 @@ class Jobs:
                 farewell_s=TRAIN_FAREWELL_S,
             ),
         }
-        self._crew = Crew(self._store, folders, flags, self._told, runner=runner, beside=beside)
+        self._elsewhere = bool(flags.get("cluster"))  # jobs may run on other machines, and did not bring this process down
+        self._crew = Crew(self._store, folders, flags, self._told, runner=runner, beside=beside, joining=joining, fits=fits)
 
     @property
     def owns_queue(self) -> bool:
@@ -77,7 +83,8 @@ class Jobs:
         if not self._holder.take(url=url, required=required):
             return False
         for job in self._store.list(states=("running",), limit=10_000):  # cut off when the last owner died
-            self._store.requeue(job.id, fault={"kind": "worker_died", "message": "The program ended while it ran this job."})
+            fault = {"kind": "worker_died", "message": "The program ended while it ran this job."}
+            self._store.requeue(job.id, fault=fault, counts=not self._elsewhere)
         self._store.prune()
         self._crew.start(lanes)
         return True
@@ -338,9 +345,20 @@ class Jobs:
         """State of the worker for training, in the form of `worker`; "resting" while there is no work for it."""
         return self._crew.beside(TRAIN)
 
+    def elsewhere(self, plans: Mapping[str, WorkerPlan]) -> None:
+        """See `Crew.elsewhere`."""
+        self._crew.elsewhere(plans)
+
+    @property
+    def plan(self) -> WorkerPlan:
+        """Of a worker on a device here."""
+        return self._crew.plan
+
     def _find(self, id_or_key: str | None) -> str | None:
         if id_or_key is not None:
             return self._store.id_and_state(id_or_key)[0]
+        if (current := self._crew.current()) is not None:
+            return current
         running = self._store.list(states=("running",), lane=DEVICE, limit=1)
         return running[0].id if running else None
 

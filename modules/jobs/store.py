@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -19,12 +20,13 @@ from modules.inputs import references_in
 from modules.jobs.database import Database
 from modules.jobs.groups import WHOLE, Groups
 from modules.jobs.lists import Lists, filter_of
-from modules.jobs.order import Order, last_place, next_ready
+from modules.jobs.order import Order, Taker, coming, last_place, next_ready
 from modules.jobs.records import DEVICE, STATES, Event, Job, new_id
 from modules.jobs.rows import COLUMNS, EVENT_COLUMNS, add_event, dump, event_of, job_of
 from modules.request import REFERENCE
 
 MAX_ATTEMPTS = 2
+MAX_LOSSES = 8  # a job that never ends well may be why machines are lost
 KEEP_FINISHED = 5000
 _INSERT = (
     "INSERT INTO jobs (id, key, kind, state, owner, priority, request, resolved, created_s, lane, held, deadline_s, place) "
@@ -97,17 +99,34 @@ class JobStore:
         """Ids of a lane's queued jobs in run order."""
         return self.order.ids(lane)
 
-    def claim(self, lane: str = DEVICE) -> Job | None:
-        """The lane's next queued job, now running, with one more attempt on its count; None when there is none."""
+    def claim(self, lane: str = DEVICE, taker: Taker | None = None, *, untried: bool = False) -> Job | None:
+        """The lane's next queued job, now running, with one more attempt on its count; None when there is none.
+
+        taker: who asks, where that matters. untried: None too when that job was cut off before.
+        """
         if not self.order.ready(lane):
             return None
         with self._database.change(durable=False) as db:
-            job_id = next_ready(db, lane)
+            job_id = next_ready(db, lane, taker)
             if job_id is None:
                 return None
-            db.execute("UPDATE jobs SET state='running', attempts=attempts+1, started_s=?, cancel=NULL WHERE id=?", (time.time(), job_id))
-            add_event(db, job_id, "state", {"state": "running"})
-            return job_of(db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id=?", (job_id,)).fetchone())
+            if untried and db.execute("SELECT attempts FROM jobs WHERE id=?", (job_id,)).fetchone()[0]:
+                return None
+            return _begun(db, job_id)
+
+    def claim_joined(self, lane: str, joins: Callable[[builtins.list[Job]], int], limit: int) -> builtins.list[Job]:
+        """The jobs that would begin next anyway, now running too. joins(the next ones, in order): how many of them, from the first on.
+
+        Only such as were not cut off before, at most `limit`. All or none: a crash leaves no claim half done.
+        """
+        with self._database.change(durable=False) as db:
+            found: builtins.list[Job] = []
+            for job_id in coming(db, lane, limit):
+                job = job_of(db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id=?", (job_id,)).fetchone())
+                if job.attempts:
+                    break
+                found.append(job)
+            return [_begun(db, job.id) for job in found[: joins(found)]]
 
     def finish(self, job_id: str, state: str, *, result: dict[str, Any] | None = None, fault: dict[str, Any] | None = None) -> Job:
         """A running or queued job ends. A job that has ended already is left as it is."""
@@ -123,12 +142,14 @@ class JobStore:
     def requeue(self, job_id: str, *, fault: dict[str, Any] | None, counts: bool = True, held: bool = False) -> Job:
         """A job whose run was cut off goes back to the queue; after its second attempt it is parked with the fault.
 
-        counts=False (an orderly stop) takes the attempt back; held: it waits there until it is released.
+        counts=False takes the attempt back: after an orderly stop, or with a fault that no job can be blamed for, up to MAX_LOSSES times.
+        held: it waits there until it is released.
         """
         with self._database.change() as db:
             row = db.execute("SELECT attempts, state, cancel FROM jobs WHERE id=?", (job_id,)).fetchone()
             if row is None or row[1] != "running":
                 return self.get(job_id)
+            counts = counts or (fault is not None and _losses(db, job_id) >= MAX_LOSSES)
             if row[2] == "interrupt":
                 state = "canceled"
             else:
@@ -162,10 +183,11 @@ class JobStore:
             sql = "UPDATE jobs SET cancel=CASE cancel WHEN 'interrupt' THEN cancel ELSE ? END WHERE id=? AND state='running'"
             return bool(db.execute(sql, (what, job_id)).rowcount)
 
-    def asked(self, job_id: str) -> str | None:
-        """The word left by `ask_running`, or None."""
-        rows = self._database.rows("SELECT cancel FROM jobs WHERE id=?", (job_id,))
-        return rows[0][0] if rows else None
+    def asked(self, job_ids: Iterable[str]) -> dict[str, str]:
+        """The words left by `ask_running`, by job; jobs without one are left out."""
+        ids = [*job_ids]
+        marks = ",".join("?" * len(ids))
+        return dict(self._database.rows(f"SELECT id, cancel FROM jobs WHERE id IN ({marks}) AND cancel IS NOT NULL", ids))
 
     def clear_asked(self, job_id: str, what: str) -> None:
         """That word was passed on; another one left meanwhile stays."""
@@ -213,6 +235,19 @@ class JobStore:
             value = "1" if paused else "0"
             db.execute("INSERT INTO facts VALUES ('paused',?) ON CONFLICT(name) DO UPDATE SET value=excluded.value", (value,))
             add_event(db, "", "queue", {"paused": paused})
+
+
+def _begun(db: sqlite3.Connection, job_id: str) -> Job:
+    """A queued job is running now."""
+    db.execute("UPDATE jobs SET state='running', attempts=attempts+1, started_s=?, cancel=NULL WHERE id=?", (time.time(), job_id))
+    add_event(db, job_id, "state", {"state": "running"})
+    return job_of(db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id=?", (job_id,)).fetchone())
+
+
+def _losses(db: sqlite3.Connection, job_id: str) -> int:
+    """How often a run of the job was cut off."""
+    sql = "SELECT COUNT(*) FROM events WHERE job=? AND type='state' AND json_extract(data, '$.fault') IS NOT NULL"
+    return int(db.execute(sql, (job_id,)).fetchone()[0])
 
 
 def _unknown(id_or_key: str) -> UnknownJob:

@@ -6,67 +6,33 @@ ran is queued again once, then parked. Start reading at `Slot.run`.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import os
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
-from modules.faults import WorkerDied
-from modules.folders import Folders
+from modules.faults import UnknownJob, WorkerDied
+from modules.jobs.hand import Hand, Run
+from modules.jobs.joined import count_joined
+from modules.jobs.order import Taker
+from modules.jobs.process import WorkerPlan, start_worker
 from modules.jobs.records import DEVICE, Job, Live
 from modules.jobs.store import JobStore
 from modules.jobs.wire import Wire
 
 STALL_S = 120.0
 STALL_STEPS = 20
-LOG_LIMIT_BYTES = 10_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerPlan:
-    """How to start a worker. runner: "module:function"; folders, flags: plain data; program: the working directory.
-
-    lane: whose jobs it runs; idle_s: seconds without work after which it ends, to be started again for the next job; None: it stays.
-    hint: what a person may try when it dies under a job. stall_s: seconds without a word after which steps have stopped; None: STALL_S.
-    farewell_s: seconds that a job which can go on later has to save when the program ends; 0 for jobs that cannot.
-    """
-
-    runner: str
-    folders: dict[str, Any]
-    flags: dict[str, Any]
-    program: Path
-    log: Path
-    lane: str = DEVICE
-    idle_s: float | None = None
-    hint: str = "try a smaller size or batch"
-    stall_s: float | None = None
-    farewell_s: float = 0.0
-
-
-@dataclass
-class _Run:
-    """The job in hand: when it began, its latest progress, how long steps take."""
-
-    job: Job
-    live: Live
-    began: float = field(default_factory=time.monotonic)
-    last_step: float = field(default_factory=time.monotonic)
-    step_s: float = 0.0
-    eta_from: tuple[float, float] | None = None
+SAVE_S = 2.0  # that pictures have for being saved when the program ends
 
 
 class Slot:
     """Runs jobs on one device until `stop`. `changed` is called after every change that somebody may wait for.
 
-    wants_room: called when the job in hand needs memory that models of other workers hold.
+    wants_room: called when the job in hand needs memory that models of other workers hold. idle: how many slots of the lane have nothing
+    to do, this one counted in; shares: other slots take jobs of this lane too.
     """
 
     def __init__(
@@ -76,11 +42,15 @@ class Slot:
         index: int,
         changed: Callable[[str], None],
         wants_room: Callable[[Slot], None] | None = None,
+        idle: Callable[[], int] = lambda: 1,
+        shares: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._plan = plan
         self._changed = changed
         self._wants_room = wants_room
+        self._idle = idle
+        self._shares = shares
         self._giving: list[Callable[[Slot], None]] = []
         self._index = index
         self._inbox: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
@@ -88,11 +58,14 @@ class Slot:
         self._wire: Wire | None = None
         self._life = 0
         self._stopping = threading.Event()
-        self._run: _Run | None = None
+        self._hand = Hand()
+        self._foreseen: str | None = None
         self._ready = False
+        self._lost = ""  # why a worker on another machine is gone, when no job can be to blame
         self._deaths = 0
         self._idle_since = time.monotonic()
         self.status: dict[str, Any] = {"state": "starting", "pid": None, "device": {}, "model": None, "memory": {}, "message": "Starting…"}
+        self.status |= plan.about
         if plan.idle_s is not None:
             self.status |= {"state": "resting", "message": ""}
         self._thread = threading.Thread(target=self.run, name=f"slot-{plan.lane}-{index}", daemon=True)
@@ -104,22 +77,32 @@ class Slot:
         """End the worker. A job it is running goes back to the queue and does not lose an attempt."""
         self._stopping.set()
         self.nudge()
-        self._thread.join(timeout_s + (self._plan.farewell_s if self._run is not None else 0.0))
+        self._thread.join(timeout_s + (self._plan.farewell_s if self._hand else 0.0))
 
     def nudge(self) -> None:
         """There may be something to do."""
         self._inbox.put((self._life, {"say": "nudge"}))
 
-    def live(self) -> Live | None:
-        run = self._run
+    def live(self, job_id: str | None) -> Live | None:
+        """What that job does, or, for None, the one that keeps the device busy; None when it is not in hand."""
+        run = self._hand.current() if job_id is None else self._hand.get(job_id)
         if run is None:
             return None
-        self.tell({"do": "watch"})
+        self.tell({"do": "watch", "job": run.job.id})
         return run.live
 
+    def idle(self) -> bool:
+        """It could begin a job."""
+        return self._ready and not self._hand.computed()
+
     def running(self) -> str | None:
-        run = self._run
+        """Id of the job that keeps the device busy, else of one that is being saved."""
+        run = self._hand.current()
         return run.job.id if run else None
+
+    def has(self, job_id: str) -> bool:
+        """That job is in hand."""
+        return self._hand.get(job_id) is not None
 
     def tell(self, order: dict[str, Any]) -> None:
         """Send an order; a worker that is just dying does not hear it."""
@@ -148,10 +131,11 @@ class Slot:
                 self._changed(job_id)
             if self._process is None and self._wanted():
                 self._spawn()
-            if self._ready and self._run is None and not self._store.paused():
+            if self._ready and self._hand.free() and not self._store.paused():
                 self._begin_next()
-            self._take_message(timeout_s=0.5 if self._run else 1.0)
+            self._take_message(timeout_s=0.5 if self._hand else 1.0)
             self._watch_over()
+            self._foresee()
         self._end_worker()
 
     def _wanted(self) -> bool:
@@ -167,31 +151,20 @@ class Slot:
                 return
         self._life += 1
         self._ready = False
+        self._foreseen = None
         try:
-            self._process = self._start_process()
+            self._process = start_worker(self._plan)
         except OSError as error:  # a full disk, no more processes: it may get better, and the jobs wait
             self._deaths += 1
             self.status |= {"state": "dead", "pid": None, "message": f"The worker cannot be started ({error}); it is tried again."}
             return
         wire = Wire(cast(BinaryIO, self._process.stdout), cast(BinaryIO, self._process.stdin))
         with contextlib.suppress(OSError, ValueError):  # first of all: what other threads tell it must come later
-            wire.send({"runner": self._plan.runner, "folders": self._plan.folders, "flags": self._plan.flags, "device_index": self._index})
+            about = {"runner": self._plan.runner, "folders": self._plan.folders, "flags": self._plan.flags, "device_index": self._index}
+            wire.send({**about, **self._plan.more})
         self._wire = wire
         self.status |= {"state": "starting", "pid": self._process.pid, "message": "Starting the worker…", "model": None}
         threading.Thread(target=self._listen, args=(self._wire, self._life), daemon=True, name=f"worker-{self._index}").start()
-
-    def _start_process(self) -> subprocess.Popen[bytes]:
-        """Raises OSError."""
-        with _open_log(self._plan.log) as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "modules.jobs.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=self._plan.program,
-                env=_environment(self._plan.folders),
-                start_new_session=os.name != "nt",
-            )
 
     def _listen(self, wire: Wire, life: int) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -200,22 +173,40 @@ class Slot:
         self._inbox.put((life, {"say": "gone"}))
 
     def _begin_next(self) -> None:
-        job = self._store.claim(self._plan.lane)
+        taker = Taker(fits=self._plan.fits, model=self.status["model"], shares=self._shares())
+        plain = taker.fits is None and not taker.shares
+        job = self._store.claim(self._plan.lane, None if plain else taker, untried=bool(self._hand))
         if job is None:
             self._rest()
             return
-        made = [e.data for e in self._store.events(job.id) if e.type == "picture"] if job.attempts > 1 else []
-        self._run = _Run(job=job, live=Live(job=job.id, text=self.status["message"]))
+        jobs = [job, *self._joined(job)]
+        for one in jobs:
+            self._hand.add(one, self.status["message"])
         self.status |= {"state": "busy"}
+        self.tell({"do": "jobs", "jobs": [self._work(one) for one in jobs]})
+        for one in jobs:
+            self._changed(one.id)
+
+    def _joined(self, first: Job) -> list[Job]:
+        """The jobs that are made together with this one."""
+        joining, device = self._plan.joining_fit, self.status["device"]
+        own = joining(first.kind, first.resolved, device)
+        if own is None or first.attempts > 1 or self._store.order.next(self._plan.lane) is None:
+            return []
+        workers = self._idle()
+        return self._store.claim_joined(self._plan.lane, lambda waiting: count_joined(first, waiting, joining, device, workers), own[2])
+
+    def _work(self, job: Job) -> dict[str, Any]:
+        """What the worker is told of a job."""
+        made = [e.data for e in self._store.events(job.id) if e.type == "picture"] if job.attempts > 1 else []
         work = {"id": job.id, "kind": job.kind, "resolved": job.resolved, "attempts": job.attempts, "made": made}
         if gathers := job.resolved.get("gathers"):
             work["gathered"] = self._store.groups.states(gathers)
-        self.tell({"do": "job", "job": work})
-        self._changed(job.id)
+        return work
 
     def _rest(self) -> None:
         """End a worker that has had nothing to do for long enough."""
-        if self._plan.idle_s is None or self._process is None or time.monotonic() - self._idle_since < self._plan.idle_s:
+        if self._hand or self._plan.idle_s is None or self._process is None or time.monotonic() - self._idle_since < self._plan.idle_s:
             return
         self._life += 1  # whatever it still says is no longer listened to
         self._ready = False
@@ -234,11 +225,14 @@ class Slot:
                 self.status |= {"device": message["device"], "message": "Getting ready…"}
             case "status":
                 self.status |= {k: v for k, v in message.items() if k != "say"}
-                self._set_live(text=message["message"])
+                for run in self._hand.computed():
+                    run.set(text=message["message"])
             case "idle":
                 self._ready = True
                 self._idle_since = time.monotonic()
-                self.status |= {"state": "idle", "memory": message["memory"]}
+                self.status |= {"state": "busy" if self._hand else "idle", "memory": message["memory"]}
+            case "lost":
+                self._lost = message["message"]
             case "gone":
                 self._worker_gone()
             case "room_given":
@@ -251,60 +245,65 @@ class Slot:
         self._changed("")
 
     def _take_run_message(self, message: dict[str, Any]) -> None:
-        run = self._run
-        if run is None or message.get("job") != run.job.id:
+        run = self._hand.get(message.get("job"))
+        if run is None:
             return
         match message["say"]:
             case "progress":
-                self._take_progress(run, {k: v for k, v in message.items() if k not in ("say", "job")})
+                run.take_progress({k: v for k, v in message.items() if k not in ("say", "job")})
             case "preview":
-                self._set_live(preview=base64.b64decode(message["jpeg"]), preview_number=message["number"])
+                run.take_preview(message)
             case "event":
                 self._store.add_event(run.job.id, message["type"], message["data"])
                 self._changed(run.job.id)
+            case "computed":
+                run.set(saving=True)
             case "done":
-                self._deaths = 0
-                self._run = None
-                if message["state"] == "paused":
-                    self._store.requeue(run.job.id, fault=None, counts=False, held=True)
-                else:
-                    self._store.finish(run.job.id, message["state"], result=message["result"], fault=message["fault"])
-                self._changed(run.job.id)
+                self._take_end(run, message)
             case _:
                 pass
 
-    def _take_progress(self, run: _Run, where: dict[str, Any]) -> None:
-        now = time.monotonic()
-        if where["step"] > run.live.step:
-            run.step_s = max(run.step_s * 0.8, now - run.last_step)
-        run.last_step = now
-        if run.eta_from is None:
-            run.eta_from = (now, where["fraction"])
-        then, had = run.eta_from
-        gained = where["fraction"] - had
-        eta = (now - then) * (1 - where["fraction"]) / gained if gained > 0 else None
-        self._set_live(**where, eta_s=eta)
-
-    def _set_live(self, **changes: Any) -> None:
-        if self._run is not None:
-            self._run.live = replace(self._run.live, **changes)
+    def _take_end(self, run: Run, message: dict[str, Any]) -> None:
+        self._deaths = 0
+        self._hand.pop(run.job.id)
+        if message["state"] == "paused":
+            self._store.requeue(run.job.id, fault=None, counts=False, held=True)
+        else:
+            self._store.finish(run.job.id, message["state"], result=message["result"], fault=message["fault"])
+        if self._ready and not self._hand:
+            self.status |= {"state": "idle"}
+        self._changed(run.job.id)
 
     def _watch_over(self) -> None:
         """Pass on words left in the store by other processes, and end a worker that has stopped in the middle of its steps."""
-        run = self._run
-        if run is None:
+        if not self._hand:
             return
-        asked = self._store.asked(run.job.id)
-        if asked is not None and asked not in run.live.flags:
-            self._set_live(flags=run.live.flags | {asked})
-            self.tell({"do": asked, "job": run.job.id})
+        for job_id, asked in self._store.asked(run.job.id for run in self._hand).items():
+            run = self._hand.get(job_id)
+            if run is None or asked in run.live.flags:
+                continue
+            run.set(flags=run.live.flags | {asked})
+            self.tell({"do": asked, "job": job_id})
             if asked == "skip":
-                self._store.clear_asked(run.job.id, "skip")
-                self._set_live(flags=run.live.flags - {"skip"})
-        sampling = 0 < run.live.step < run.live.steps
-        if sampling and time.monotonic() - run.last_step > max(self._plan.stall_s or STALL_S, STALL_STEPS * run.step_s):
+                self._store.clear_asked(job_id, "skip")
+                run.set(flags=run.live.flags - {"skip"})
+        if any(run.stalled(self._plan.stall_s or STALL_S, STALL_STEPS) for run in self._hand):
             self.status |= {"message": "The worker stopped answering and is started again."}
             self._kill()
+
+    def _foresee(self) -> None:
+        """Tell a worker that is in the middle of a job, and has loaded what that one needs, which one will be next."""
+        if self._plan.lane != DEVICE or not any(run.live.step for run in self._hand.computed()):
+            return
+        job_id = self._store.order.next(self._plan.lane) if not self._store.paused() else None
+        if job_id == self._foreseen:
+            return
+        self._foreseen = job_id
+        try:
+            job = None if job_id is None else self._store.get(job_id)
+        except UnknownJob:  # forgotten meanwhile
+            return
+        self.tell({"do": "ahead", "next": None if job is None else {"kind": job.kind, "resolved": job.resolved}})
 
     def _worker_gone(self) -> None:
         process, self._process, self._wire = self._process, None, None
@@ -312,15 +311,16 @@ class Slot:
         self._deaths += 1
         self._ready = False
         self._room_given()
-        self.status |= {"state": "dead", "pid": None, "message": f"The worker ended (exit {code}); starting another one."}
-        run, self._run = self._run, None
-        if run is not None:
+        lost, self._lost = self._lost, ""
+        self.status |= {"state": "dead", "pid": None, "message": lost or f"The worker ended (exit {code}); starting another one."}
+        for run in self._hand.clear():
             fault = WorkerDied(
-                f"The worker process ended while it ran this job (exit {code}). See {self._plan.log.name}; if it happens again, "
+                lost
+                or f"The worker process ended while it ran this job (exit {code}). See {self._plan.log.name}; if it happens again, "
                 f"{self._plan.hint}.",
                 exit_code=code,
             )
-            self._store.requeue(run.job.id, fault=fault.data())
+            self._store.requeue(run.job.id, fault=fault.data(), counts=not lost)
             self._changed(run.job.id)
 
     def _kill(self) -> None:
@@ -328,25 +328,37 @@ class Slot:
             self._process.kill()
 
     def _end_worker(self) -> None:
-        run = self._run
-        if run is not None:
-            self._let_save(run)
-            self._run = None
+        busy = bool(self._hand)
+        if busy:
+            self._let_save()
+        for run in self._hand.clear():
             self._store.requeue(run.job.id, fault=None, counts=False)
-        self._end_process(patience_s=0.3 if run is None else 0.01)
+        self._end_process(patience_s=0.01 if busy else 0.3)
         self.status |= {"state": "off", "pid": None, "message": ""}
 
-    def _let_save(self, run: _Run) -> None:
-        """The job in hand stops as for a pause; what it says then is not written down, as it goes on at the next start."""
+    def _let_save(self) -> None:
+        """A job that can go on later stops as for a pause; what it says then is not written down, as it goes on at the next start.
+
+        One whose pictures are being saved ends as it would have.
+        """
         end = time.monotonic() + self._plan.farewell_s
-        if self._plan.farewell_s:
-            self.tell({"do": "pause", "job": run.job.id})
+        if self._plan.farewell_s and (running := self.running()):
+            self.tell({"do": "pause", "job": running})
+        elif len(self._hand.computed()) < len([*self._hand]):
+            end = time.monotonic() + SAVE_S
         while (left := end - time.monotonic()) > 0:
             try:
                 life, message = self._inbox.get(timeout=left)
             except queue.Empty:
                 return
-            if life == self._life and message["say"] in ("done", "gone"):
+            if life != self._life or message["say"] == "nudge":
+                continue
+            run = self._hand.get(message.get("job"))
+            if message["say"] == "gone" or (message["say"] == "done" and (run is None or not run.saving)):
+                return
+            if run is not None and run.saving:
+                self._take_run_message(message)
+            if not self._plan.farewell_s and all(not one.saving for one in self._hand):
                 return
 
     def _end_process(self, patience_s: float) -> None:
@@ -360,16 +372,3 @@ class Slot:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _environment(folders: dict[str, Any]) -> dict[str, str]:
-    """Of a worker. torch keeps the code that it generates below the program's cache; whoever set another place keeps it."""
-    own = {"TORCHINDUCTOR_CACHE_DIR": str(Folders.from_data(folders).backends / "inductor")} if folders else {}
-    return {**own, **os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-
-
-def _open_log(path: Path) -> IO[bytes]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
-        os.replace(path, path.with_suffix(".old.log"))
-    return path.open("ab")

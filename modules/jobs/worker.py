@@ -1,5 +1,7 @@
 """The worker process: `python -m modules.jobs.worker`. One a device; runs jobs, one at a time, and reports.
 
+A runner that has only to save what it made gives the device back; that job's end is told by a thread of its own, in order.
+
 Knows the conversation with the supervisor; knows nothing about what a job does: a runner does. The process ends at once
 when the supervisor goes away, so that no second program can hold the device. Start reading at `serve`.
 """
@@ -14,9 +16,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from modules.faults import Cancelled, Fault
 from modules.folders import Folders
@@ -24,7 +26,11 @@ from modules.jobs.wire import Wire
 
 WATCHED_S = 3.0
 UNWATCHED_S = 0.25
+SomeWire = TypeVar("SomeWire", bound=Wire)
 ROOM_WAIT_S = 600.0
+
+Outcome = tuple[str, dict[str, Any]]
+End = Callable[[], Outcome]
 
 
 class RunControl:
@@ -93,6 +99,9 @@ class RunControl:
         self._wire.send({"say": "status", "message": message, **facts})
 
 
+Together = Callable[[list[dict[str, Any]], list[RunControl]], Iterator[tuple[str, End]]]
+
+
 class Runner(Protocol):
     """What does the work. Built in the worker process from plain data."""
 
@@ -104,7 +113,7 @@ class Runner(Protocol):
         """Get ready for the likely next job. Called once after the start; a fault here is reported, not fatal."""
         ...
 
-    def run(self, job: dict[str, Any], control: RunControl) -> tuple[str, dict[str, Any]]:
+    def run(self, job: dict[str, Any], control: RunControl) -> Outcome:
         """Do a job; returns (state, result) with state "done", "canceled" or "paused". Raises Fault, Cancelled."""
         ...
 
@@ -112,7 +121,11 @@ class Runner(Protocol):
         """Memory figures in the shape of A1111's /sdapi/v1/memory."""
         ...
 
-    # give_room() -> object, where there is one: let go of what is kept for the next job, for the sake of another worker.
+    # Where there are such methods:
+    # give_room() -> object: let go of what is kept for the next job, for the sake of another worker.
+    # look_ahead(job or None) -> object: that job will be next, as things are. Called while another runs, on another thread; must be quick.
+    # begin(job, control) -> End: as `run`, but back as soon as the device is free; calling the End waits for the rest, on another thread.
+    # begin_joined(jobs, controls) -> iterator of (id, End): several jobs that may be made as one batch, each as soon as it is computed.
 
 
 class Worker:
@@ -122,36 +135,47 @@ class Worker:
         self._wire = wire
         self._runner = runner
         self._orders: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._control: RunControl | None = None
+        self._controls: dict[str, RunControl] = {}
+        self._ends: queue.Queue[tuple[str, End] | None] = queue.Queue()
+        self._telling = threading.Thread(target=self._tell_ends, daemon=True, name="ends")
 
     def listen(self) -> None:
         """Take orders until the supervisor is gone, then end the process at once."""
         for order in self._wire.messages():
-            control = self._control
-            match order.get("do"):
+            control = self._controls.get(order.get("job", ""))
+            match order["do"]:
                 case "watch" if control:
                     control.watched_until = time.monotonic() + WATCHED_S
-                case "interrupt" if control and control.job == order.get("job"):
+                case "interrupt" if control:
                     control.interrupted = True
-                case "pause" if control and control.job == order.get("job"):
+                case "pause" if control:
                     control.paused = control.interrupted = True
-                case "skip" if control and control.job == order.get("job"):
+                case "skip" if control:
                     control.skipped = True
-                case "room" if control and control.job == order.get("job"):
+                case "room" if control:
                     control.room_made()
-                case "give_room":
+                case "jobs":  # the controls exist from now on, so that an interrupt cannot come too early
+                    self._controls |= {job["id"]: RunControl(self._wire, job["id"]) for job in order["jobs"]}
                     self._orders.put(order)
-                case "job":  # the control exists from now on, so that an interrupt cannot come too early
-                    self._control = RunControl(self._wire, order["job"]["id"])
-                    self._orders.put({**order, "control": self._control})
-                case "quit":
+                case "ahead":
+                    self._look_ahead(order["next"])
+                case "quit" | "give_room":
                     self._orders.put(order)
                 case _:
                     pass
         os._exit(0)
 
+    def _look_ahead(self, job: dict[str, Any] | None) -> None:
+        look: Callable[[dict[str, Any] | None], object] | None = getattr(self._runner, "look_ahead", None)
+        try:
+            if look is not None:
+                look(job)
+        except Exception:  # noqa: BLE001 - a convenience; that job says itself what is wrong with it
+            traceback.print_exc()
+
     def serve(self) -> None:
         """Announce the device, warm up, then run jobs until told to quit."""
+        self._telling.start()
         self._wire.send({"say": "ready", "pid": os.getpid(), "device": self._runner.device()})
         try:
             self._runner.warm(lambda message, **facts: self._wire.send({"say": "status", "message": message, **facts}))
@@ -161,12 +185,13 @@ class Worker:
         while True:
             order = self._orders.get()
             if order["do"] == "quit":
+                self._ends.put(None)
+                self._telling.join()
                 return
             if order["do"] == "give_room":
                 self._give_room()
                 continue
-            if order["do"] == "job":
-                self._run(order["job"], order["control"])
+            self._run(order["jobs"])
             self._wire.send({"say": "idle", "memory": self._runner.memory()})
 
     def _give_room(self) -> None:
@@ -176,10 +201,49 @@ class Worker:
             give()
         self._wire.send({"say": "room_given", "memory": self._runner.memory()})
 
-    def _run(self, job: dict[str, Any], control: RunControl) -> None:
+    def _run(self, jobs: list[dict[str, Any]]) -> None:
+        together: Together | None = getattr(self._runner, "begin_joined", None)
+        if len(jobs) == 1 or together is None:
+            for job in jobs:
+                self._run_one(job)
+            return
+        left = {job["id"]: self._controls[job["id"]] for job in jobs}
+        failed: Exception = RuntimeError("the runner left this job out")
+        try:
+            for job_id, end in together(jobs, [*left.values()]):
+                left.pop(job_id)
+                self._end_later(job_id, end)
+        except Exception as error:  # noqa: BLE001 - told where every end is told
+            failed = error
+        for job_id in left:
+            self._end_later(job_id, _raising(failed))
+
+    def _run_one(self, job: dict[str, Any]) -> None:
+        begin: Callable[[dict[str, Any], RunControl], End] | None = getattr(self._runner, "begin", None)
+        control = self._controls[job["id"]]
+        if begin is None:
+            self._tell_end(job["id"], lambda: self._runner.run(job, control))
+            return
+        try:
+            end = begin(job, control)
+        except Exception as error:  # noqa: BLE001 - told where every end is told
+            end = _raising(error)
+        self._end_later(job["id"], end)
+
+    def _end_later(self, job_id: str, end: End) -> None:
+        """The device is free of that job; the thread that tells ends does the rest."""
+        self._wire.send({"say": "computed", "job": job_id})
+        self._ends.put((job_id, end))
+
+    def _tell_ends(self) -> None:
+        """The thread that waits for pictures to be saved."""
+        while (told := self._ends.get()) is not None:
+            self._tell_end(*told)
+
+    def _tell_end(self, job_id: str, end: End) -> None:
         answer: dict[str, Any]
         try:
-            state, result = self._runner.run(job, control)
+            state, result = end()
             answer = {"state": state, "result": result, "fault": None}
         except Cancelled:
             answer = {"state": "canceled", "result": None, "fault": None}
@@ -188,12 +252,21 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever a job raises ends that job only, with its traceback in the log
             trace = traceback.format_exc()
             sys.stderr.write(trace)
-            control.event("log", {"text": trace[-8000:]})
+            self._controls[job_id].event("log", {"text": trace[-8000:]})
             fault = Fault(f"{type(error).__name__}: {error}. The job's log has the details.")
             answer = {"state": "failed", "result": None, "fault": {**fault.data(), "kind": "unexpected"}}
         finally:
-            self._control = None
-        self._wire.send({"say": "done", "job": job["id"], **answer})
+            self._controls.pop(job_id)
+        self._wire.send({"say": "done", "job": job_id, **answer})
+
+
+def _raising(error: Exception) -> End:
+    """An end that is this error."""
+
+    def end() -> Outcome:
+        raise error
+
+    return end
 
 
 def build_runner(name: str, init: dict[str, Any]) -> Runner:
@@ -203,20 +276,29 @@ def build_runner(name: str, init: dict[str, Any]) -> Runner:
     return build(Folders.from_data(init["folders"]), init["flags"], init["device_index"])
 
 
-def main() -> None:
-    """Entry of the process. The first line on stdin says what to be."""
+def begin(wire_kind: type[SomeWire]) -> tuple[SomeWire, dict[str, Any]] | None:
+    """(the wire, the first line on stdin, which says what to be) of a process that is to be a worker; None when nobody wants one."""
     private_out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print goes to the log, not into the conversation
     sys.stdout = sys.stderr
     _be_first_to_go()
-    wire = Wire(sys.stdin.buffer, private_out)
+    wire = wire_kind(sys.stdin.buffer, private_out)
     init = next(wire.messages(), None)
-    if init is None:
-        return
-    runner = build_runner(init["runner"], init)
+    return None if init is None else (wire, init)
+
+
+def serve(wire: Wire, runner: Runner) -> None:
+    """Run jobs until told to quit, or until whoever gives them is gone."""
     worker = Worker(wire, runner)
     threading.Thread(target=worker.listen, daemon=True, name="orders").start()
     worker.serve()
+
+
+def main() -> None:
+    """Entry of the process."""
+    if (begun := begin(Wire)) is not None:
+        wire, init = begun
+        serve(wire, build_runner(init["runner"], init))
 
 
 def _be_first_to_go() -> None:

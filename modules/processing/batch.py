@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from PIL import Image
@@ -19,6 +19,7 @@ from modules.hooks import NOBODY, Hooks
 from modules.processing import control, hires, repaint
 from modules.processing.backed import untold
 from modules.processing.inversion import with_found_noise
+from modules.processing.kept import Found, Kept
 from modules.processing.latent import tiny_pixels, to_pixels
 from modules.processing.passes import Sampled, StepHooks, first_pass
 from modules.processing.refiner import refiner_of
@@ -34,7 +35,6 @@ from modules.upscale.network import Watch
 from modules.upscale.table import LATENT_MODES
 
 DECODED_AGAIN = "The VAE produced values that are not numbers; the picture was decoded again in float32."
-Found = TypeVar("Found", bound=Sampled | None)
 
 
 @dataclass(kw_only=True)
@@ -56,30 +56,34 @@ class Batch:
     infotext: dict[str, object] = field(default_factory=dict[str, object])
 
 
-def make_batch(model: LoadedModel, resolved: ResolvedRequest, batch_no: int, hooks: StepHooks, tools: Tools | None = None) -> Batch:
-    """Pictures batch_no * batch_size ... of the request. tools: for what may follow the first pass.
+def make_batch(
+    model: LoadedModel, resolved: ResolvedRequest, batch_no: int, hooks: StepHooks, tools: Tools | None = None, kept: Kept | None = None
+) -> Batch:
+    """Pictures batch_no * batch_size ... of the request. tools: for what may follow the first pass. kept: what was made of this batch
+    before memory ran out.
 
     Raises RequestFault when the size is beyond the model, BlankPicture when it gave NaN or infinity.
     """
     run = first_pass(resolved, batch_no)
+    kept = kept or Kept(again=lambda checkpoint, plan: model)
+    work = _Work(resolved, kept, hooks.guests)
     if tools is None:
-        work = _Work(resolved, hooks.guests)
-        return work.finished(work.sampled(lambda: sample(model, resolved, run, hooks)))
+        return work.finished(work.sampled("first", lambda: sample(model, resolved, run, hooks)))
     if resolved.image is not None:
-        return _painted(model, resolved, batch_no, hooks, tools)
+        return _painted(model, resolved, batch_no, hooks, tools, work)
     own = control.prepared(resolved, model, (run.width, run.height), tools)
     run = replace(run, style=prepared(resolved, tools.open, model.family.architecture), control=own)
-    work, later = _Work(resolved, hooks.guests), resolved.hires
+    later = resolved.hires
     hooks, second_hooks = hires.in_two(hooks, resolved)
     first = hires.First()
     if later is None or later.first_picture is None:
         run = replace(run, refiner=refiner_of(resolved, "first pass", tools))
-        first = hires.First(sampled=work.sampled(lambda: sample(model, resolved, run, hooks)))
+        first = hires.First(sampled=work.sampled("first", lambda: sample(model, resolved, run, hooks)))
     if first.sampled is not None and (later is None or first.sampled.partial):
         return _with_control(work.finished(first.sampled), own)
     first = _shown(first, resolved, batch_no, work, tools)
     found = hires.Found()
-    second = work.sampled(lambda: hires.second(resolved, batch_no, first, second_hooks, tools, found))
+    second = work.sampled("second", lambda: hires.second(resolved, batch_no, first, second_hooks, tools, found), "the hires pass was made")
     if second is None:
         return Batch(images=list(first.images), partial=True, **work.told)
     return _with_control(work.finished(second), found.control, own)
@@ -96,26 +100,34 @@ def _with_control(batch: Batch, last: control.Controls | None, *before: control.
     return batch
 
 
-def _painted(model: LoadedModel, resolved: ResolvedRequest, batch_no: int, hooks: StepHooks, tools: Tools) -> Batch:
+def _painted(model: LoadedModel, resolved: ResolvedRequest, batch_no: int, hooks: StepHooks, tools: Tools, work: _Work) -> Batch:
     """A batch that begins with pictures; a picture that grows on one side after another goes through a run for each."""
     units: control.Controls | None = None
-    work, notes, style = _Work(resolved, hooks.guests), list[str](), prepared(resolved, tools.open, model.family.architecture)
+    notes, style = list[str](), prepared(resolved, tools.open, model.family.architecture)
     results, partial = repaint.Results(images=[], beside=[]), False
-    for turn, its_hooks in turns_of(resolved, hooks):
+    for number, (turn, its_hooks) in enumerate(turns_of(resolved, hooks)):
         if results.images:
             model = tools.take(Wanted.first(turn))  # a refiner may have taken its place
         try:
-            painting = repaint.prepared(model, turn, first_pass(turn, batch_no), tools, results.images, Watch(stopped=hooks.stop))
+            painting = work.kept.once(
+                f"painting {number}", lambda m=model, t=turn, made=results.images: repaint.prepared(
+                    m, t, first_pass(t, batch_no), tools, made, Watch(stopped=hooks.stop)
+                ), "the picture to begin with was read",
+            )  # fmt: skip
         except Cancelled:
             return Batch(images=results.images or repaint.begun(resolved, tools), partial=True, **work.told)
         try:
-            run, its_hooks, said = with_found_noise(model, turn, painting.run, its_hooks, sample)
+            run, its_hooks, said = work.kept.once(
+                f"noise {number}", lambda m=model, t=turn, p=painting, h=its_hooks: with_found_noise(m, t, p.run, h, sample),
+                "the picture's own noise was sought",
+            )  # fmt: skip
         except Cancelled:
             return Batch(images=results.images or repaint.begun(resolved, tools), partial=True, **work.told)
         units = control.prepared(turn, model, (run.width, run.height), tools, begun=painting.rows)
         run = replace(run, refiner=refiner_of(turn, "first pass", tools), style=style, control=units)
-        sampled = work.sampled(lambda m=model, t=turn, r=run, h=its_hooks: sample(m, t, r, h))
-        drawn = work.decoded(sampled) if units is None else units.finished(work.decoded(sampled))
+        sampled = work.sampled(f"turn {number}", lambda m=model, t=turn, r=run, h=its_hooks: sample(m, t, r, h))
+        plain = work.decoded(sampled, f"turn {number} pictures")
+        drawn = plain if units is None else units.finished(plain)
         results = repaint.finished(painting, drawn, sampled, turn, tools, first=batch_no * turn.batch_size)
         notes += [*said, *painting.notes]
         if partial := sampled.partial:
@@ -134,17 +146,22 @@ def _shown(first: hires.First, resolved: ResolvedRequest, batch_no: int, work: _
     kept = resolved.save_images and settings.get("samples_save", True) and settings.get("save_images_before_highres_fix", False)
     if first.sampled is None or not (kept or (later is not None and later.upscaler not in LATENT_MODES)):
         return first
-    images = work.decoded(first.sampled)
-    if kept:
+    images = work.decoded(first.sampled, "first pictures")
+
+    def keep() -> None:
         for i, image in enumerate(images):
             tools.keep(image, batch_no * resolved.batch_size + i, hires.SUFFIX)
+
+    if kept:
+        work.kept.once("first pictures saved", keep, "the first pictures were saved")
     return replace(first, images=images)
 
 
 class _Work:
-    """What the runs of a batch leave on the way: seconds, warnings, embeddings."""
+    """What the runs of a batch leave on the way: seconds, warnings, embeddings. kept: what was made before memory ran out."""
 
-    def __init__(self, resolved: ResolvedRequest, guests: Hooks = NOBODY) -> None:
+    def __init__(self, resolved: ResolvedRequest, kept: Kept, guests: Hooks = NOBODY) -> None:
+        self.kept = kept
         self._resolved = resolved
         self._guests = guests
         self._seconds = {"sample": 0.0, "decode": 0.0}
@@ -157,9 +174,10 @@ class _Work:
         """The fields of `Batch` beside the pictures."""
         return {"seconds": self._seconds, "warnings": list(self._warnings), "learnt": self._learnt, "infotext": self._infotext}
 
-    def sampled(self, run: Callable[[], Found]) -> Found:
+    def sampled(self, name: str, run: Callable[[], Found], stage: str = "the picture was drawn") -> Found:
+        """name: of the run within the batch; stage: what it is, for a sentence."""
         began = time.perf_counter()
-        found = run()
+        found = self.kept.sampled(name, run, stage)
         self._seconds["sample"] += time.perf_counter() - began
         if found is not None:
             self._warnings |= dict.fromkeys(found.warnings)
@@ -167,8 +185,11 @@ class _Work:
             self._infotext |= found.infotext
         return found
 
-    def decoded(self, sampled: Sampled) -> list[Image.Image]:
+    def decoded(self, sampled: Sampled, name: str = "pictures") -> list[Image.Image]:
         """The pictures of a run, by the model that made them. A tiny autoencoder serves the models for which it was chosen."""
+        return self.kept.once(name, lambda: self._decoded(sampled), "the picture was decoded")
+
+    def _decoded(self, sampled: Sampled) -> list[Image.Image]:
         began = time.perf_counter()
         model, own = sampled.model, FAMILIES.get(self._resolved.checkpoint.family)
         tiny = self._resolved.tiny if model.family.latent_space == own.latent_space else None

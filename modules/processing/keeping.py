@@ -1,4 +1,7 @@
-"""What becomes of a finished picture: faces restored, saved, shown, told; and the grid of all of them. Start reading at `keep`."""
+"""What becomes of a finished picture: faces restored, saved, shown, told; and the grid of all of them. Start reading at `keep`.
+
+What needs the device or guests happens at once; encoding, writing and telling when the job's line comes to it (`Job.later`).
+"""
 
 from __future__ import annotations
 
@@ -21,22 +24,26 @@ def keep(run: Job, image: Image.Image, index: int, desk: Desk, saver: Saver, *, 
     image, settings = _with_faces(run, image, desk), run.resolved.settings
     saved = run.resolved.save_images and settings["samples_save"] and (not partial or settings["save_incomplete_images"])
     finished = run.guests.pass_on("before_save", Finished(image=image, index=index))
-    image = finished.image
-    picture = saver.save(
-        image,
-        resolved=run.resolved,
-        index=index,
-        job=run.id,
-        kind="partial" if partial else "sample",
-        saved=saved,
-        extra=extra_of(run) | finished.infotext,
-        place=run.first + index,
-    )
-    picture = replace(picture, index=run.first + index)
-    run.pictures.append(picture)
-    run.images.append(image)
-    run.control.event("picture", picture.to_data())
-    run.guests.tell("picture_saved", picture)
+    run.images.append(finished.image)
+    resolved, extra = run.resolved, extra_of(run) | finished.infotext
+
+    def save() -> None:
+        picture = saver.save(
+            finished.image,
+            resolved=resolved,
+            index=index,
+            job=run.id,
+            kind="partial" if partial else "sample",
+            saved=saved,
+            extra=extra,
+            place=run.first + index,
+        )
+        picture = replace(picture, index=run.first + index)
+        run.pictures.append(picture)
+        run.control.event("picture", picture.to_data())
+        run.guests.tell("picture_saved", picture)
+
+    run.later(save)
 
 
 def _with_faces(run: Job, image: Image.Image, desk: Desk) -> Image.Image:
@@ -59,7 +66,7 @@ def _with_faces(run: Job, image: Image.Image, desk: Desk) -> Image.Image:
 
 def keep_made(run: Job, picture: Picture) -> None:
     """A picture that an earlier attempt of the job has finished."""
-    run.pictures.append(picture)
+    run.later(lambda: run.pictures.append(picture))
     with Image.open(picture.path) as image:
         run.images.append(image.convert("RGB"))
 
@@ -71,8 +78,13 @@ def save_grid(run: Job, saver: Saver) -> None:
         return
     if not run.images or (len(run.images) == 1 and settings["grid_only_if_multiple"]):
         return
-    grid = image_grid(run.images, rows=settings["n_rows"], batch_size=run.resolved.batch_size)
-    picture = saver.save(grid, resolved=run.resolved, index=-1, job=run.id, kind="grid", saved=settings["grid_save"], extra=extra_of(run))
-    if settings["return_grid"]:
-        run.pictures.insert(0, picture)
-    run.control.event("picture", picture.to_data())
+    extra = extra_of(run)
+
+    def save() -> None:
+        grid = image_grid(run.images, rows=settings["n_rows"], batch_size=run.resolved.batch_size)
+        picture = saver.save(grid, resolved=run.resolved, index=-1, job=run.id, kind="grid", saved=settings["grid_save"], extra=extra)
+        if settings["return_grid"]:
+            run.pictures.insert(0, picture)
+        run.control.event("picture", picture.to_data())
+
+    run.later(save)

@@ -24,8 +24,16 @@ def quantisers_of(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> dict[s
     """Component ("unet", "text_encoder_2", ...) -> name of the quantiser it is to be loaded with. The VAE is never among them."""
     family = FAMILIES.get(checkpoint.family)
     network, text = (str(settings.get(name) or NONE) for name in SETTINGS)
+    if _in_fp8(family.architecture, settings):
+        network, text = ("fp8" if name == NONE else name for name in (network, text))
     wanted = {family.denoiser: network} | dict.fromkeys(family.encoders_of(checkpoint.variant), text)
     return {part: QUANTISERS.name_of(name) or name for part, name in wanted.items() if name != NONE}
+
+
+def _in_fp8(architecture: str, settings: Mapping[str, Any]) -> bool:
+    """A1111's setting asks for weights in float8. Source: A1111 1.10, which keeps UNet and text encoders so."""
+    asked = settings.get("fp8_storage", "Disable")
+    return asked == "Enable" or (asked == "Enable for SDXL" and architecture == "sdxl")
 
 
 def chosen_quantisers(checkpoint: Checkpoint, settings: Settings) -> list[str]:

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from modules.backends.attention import ATTENTIONS
 from modules.backends.table import BACKENDS
 from modules.families import FAMILIES, Family, Variant
 from modules.faults import RequestFault, UnknownName
@@ -34,6 +35,8 @@ from modules.request import Checkpoint, GenerationRequest, HiresPass, ResolvedRe
 from modules.samplers import flow_names, resolve_names
 from modules.settings import Settings
 from modules.steering import check as check_steering
+from modules.steering.caches import CACHES
+from modules.steering.caches import NONE as NO_CACHE
 
 MAX_SEED = 4294967293
 MAX_PICTURES = 1000
@@ -143,9 +146,10 @@ def _heard(warnings: list[str], found: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _steering_of(request: GenerationRequest, settings: Settings) -> Steering:
-    """What was asked for; tiling may be a setting too."""
+    """What was asked for, names as the lists have them; tiling may be a setting too."""
     asked = request.group(Steering)
     check_steering(asked)
+    asked = replace(asked, cache=CACHES.name_of(asked.cache) or NO_CACHE)
     return replace(asked, tiling=settings.tiling) if asked.tiling is None and settings.tiling else asked
 
 
@@ -184,6 +188,7 @@ def _overlay(settings: Settings, request: GenerationRequest) -> Settings:
     try:
         overlaid = settings.overlay(request.override_settings)
         BACKENDS.get(overlaid.backend)
+        ATTENTIONS.get(overlaid.cross_attention_optimization)
         return overlaid
     except UnknownName as fault:
         raise UnknownName("override_settings", str(fault.extra["got"]), fault.extra["allowed"]) from fault

@@ -18,8 +18,8 @@ from modules.library.rows import ModelRow
 from modules.processing.style_files import ADAPTED, NONE, image_encoder, side_file
 from modules.request import Checkpoint, ControlUnit, GenerationRequest, HiresPass, ResolvedUnit
 from modules.request.control import PICTURES, Control, units_of
+from modules.steering.caches import CACHES
 
-FIRST_BLOCK = "First block"  # it would add the residuals of skipped blocks a second time
 KINDS = ("controlnet", "union", "t2i_adapter", "ip_adapter")
 _BRACKET = re.compile(r"\s*\[([0-9a-f]{4,64})\]\s*$", re.IGNORECASE)
 # Control type of a preprocessor -> what its map shows, as union models are told.
@@ -160,8 +160,9 @@ def _together(request: GenerationRequest, checkpoint: Checkpoint, units: list[Re
         what = "an IP-Adapter" if adapted > 1 else "shared attention (reference_only, or a style picture)"
         raise RequestFault("control_units", f"only one picture at a time can count through {what}")
     nets = [one for one in units if one.kind in KINDS[:3]]
-    if nets and request.cache == FIRST_BLOCK and FAMILIES.get(checkpoint.family).denoiser != "unet":
-        raise RequestFault("cache", f"{FIRST_BLOCK} cannot be used together with ControlNet; take another one", got=request.cache)
+    cache = CACHES.name_of(request.cache)
+    if nets and cache and CACHES.get(cache).whole_blocks and FAMILIES.get(checkpoint.family).denoiser != "unet":
+        raise RequestFault("cache", f"{cache} cannot be used together with ControlNet; take another one", got=request.cache)
 
 
 def _goes_with(architecture: str, checkpoint: Checkpoint) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,32 +17,39 @@ from PIL import Image
 
 from modules.control.loading import Nets
 from modules.control.maps.ground import KEPT_MAPS, Ground
-from modules.faults import OutOfMemory
+from modules.families import LoadPlan
 from modules.folders import Folders
 from modules.hardware.bench import Bench
 from modules.inputs import Inputs
 from modules.library import Library
+from modules.processing.ahead import ReadAhead, files_of
 from modules.processing.batch import Batch, make_batch
 from modules.processing.caption_folder import run_folder
 from modules.processing.caption_run import CaptionDesk
 from modules.processing.captioner_slot import CaptionerSlot
 from modules.processing.captions import run_captions
+from modules.processing.careful import NOTE, Careful
 from modules.processing.extras import Desk, run_extras
-from modules.processing.job import Job
+from modules.processing.job import Computed, Job, Outcome, outcome_of, raising
 from modules.processing.keeping import keep, keep_made, save_grid
+from modules.processing.kept import Kept
 from modules.processing.leading import Hands, stage_of
+from modules.processing.line import Line
 from modules.processing.listening import hear_texts, was_made
 from modules.processing.maps import MapDesk, run_maps
+from modules.processing.memory_book import MemoryBook
 from modules.processing.model_work import run_model_work
 from modules.processing.model_work_plan import MODEL_WORK
 from modules.processing.passes import StepHooks
 from modules.processing.quantising import quantisers_of
 from modules.processing.slot import LoadedModel, Slot
 from modules.processing.stage import House, Stage
+from modules.processing.together import Lent, Together, batch_of
 from modules.processing.told_beside import extra_of, keep_inputs, show_beside, show_maps
 from modules.processing.tools import Tools, Wanted
+from modules.processing.tracing import walked
 from modules.processing.upscaling import upscaling_for
-from modules.request import Network, Picture, ResolvedRequest, Result
+from modules.request import Checkpoint, Network, Picture, ResolvedRequest
 from modules.request.caption import CAPTIONS
 from modules.request.caption_folder import CAPTION_FOLDER
 from modules.request.control_map import MAPS_JOB
@@ -56,6 +63,7 @@ class PictureRunner:
     """Runs generation jobs on one device. See `modules.jobs.worker.Runner` for the contract. house: where scripts live, None for none.
 
     others: kinds of jobs that need no model, with who does them: (the job, its control, the saver) -> (state, Result as data).
+    saver: another one than that of these folders.
     """
 
     def __init__(
@@ -65,12 +73,13 @@ class PictureRunner:
         device_index: int,
         house: House | None = None,
         others: Mapping[str, Callable[[dict[str, Any], Any, Saver], tuple[str, dict[str, Any]]]] | None = None,
+        saver: Saver | None = None,
     ) -> None:
         self._folders = folders
         self._house = house
         self._others = others or {}
         self._flags = flags
-        self._saver = Saver(folders)
+        self._saver = saver or Saver(folders)
         self._bench = bench = Bench.choose(flags, device_index, folders.cache / "hardware.json")
         self._slot = Slot.of(bench, folders.backends)
         device, maps = bench.device.torch_name, int(flags.get("controlnet_preprocessor_cache_size", KEPT_MAPS))
@@ -80,7 +89,11 @@ class PictureRunner:
         )  # fmt: skip
         self._captions = CaptionDesk(folders=folders, inputs=self._desk.inputs, slot=CaptionerSlot.of(bench, self._make_room))
         self._nets = Nets()
+        self._line = Line()
+        self._together = Together()
+        self._ahead = ReadAhead(lambda: self._bench.memory()["ram"]["free"])
         self._ground = Ground(folders=folders, device=device, kept_maps=maps)
+        self._careful = Careful(bench=bench, slot=self._slot, book=MemoryBook.of(folders, walk=walked), release=self._let_go)
 
     def device(self) -> dict[str, Any]:
         return self._bench.to_data()
@@ -99,22 +112,59 @@ class PictureRunner:
         finally:
             library.close()
 
-    def run(self, job: dict[str, Any], control: Any) -> tuple[str, dict[str, Any]]:
+    def run(self, job: dict[str, Any], control: Any) -> Outcome:
         """Make every picture that is not made yet. Returns ("done" or "canceled", Result as data)."""
-        if (other := self._others.get(str(job.get("kind")))) is not None:
-            return other(job, control, self._saver)
-        if job.get("kind") == EXTRAS:
-            return run_extras(job, control, self._desk)
-        if job.get("kind") == CAPTIONS:
-            return run_captions(job, control, self._captions)
-        if job.get("kind") == MAPS_JOB:
-            return run_maps(job, control, MapDesk(ground=self._ground, inputs=self._desk.inputs, make_room=self._make_room))
-        if job.get("kind") == CAPTION_FOLDER:
-            return run_folder(job, control, self._captions)
-        if job.get("kind") in MODEL_WORK:
-            return run_model_work(job, control, self._slot, own_memory=self._bench.device.kind not in ("cpu", "mps"))
+        return self.begin(job, control)()
+
+    def begin(self, job: dict[str, Any], control: Any) -> Callable[[], Outcome]:
+        """`run`, but back when the device is free. What it returns waits for the pictures to be saved and gives the outcome."""
+        work = self._other(job, control)
+        if work is not None:
+            self._line.wait()  # it saves for itself, and files are numbered in the order of the jobs
+            outcome = work()
+            return lambda: outcome
         self._captions.slot.give_way()
-        return self._generate(job, control)
+        return self._generate(self._begun(job, control))
+
+    def begin_joined(self, jobs: list[dict[str, Any]], controls: Sequence[Any]) -> Iterator[tuple[str, Callable[[], Outcome]]]:
+        """Jobs that `joining_of` takes to be alike, as one batch where that is possible: (id, its outcome), each when it is computed."""
+        self._captions.slot.give_way()
+        runs = [self._begun(job, control) for job, control in zip(jobs, controls, strict=True)]
+        for run in runs:
+            run.line = self._line
+        self._careful.begin(batch_of(runs))
+        lent = Lent(take=self._take, alone=self._alone, desk=self._desk, saver=self._saver)
+        yield from self._together.run(runs, lent)
+
+    def _alone(self, run: Job) -> Callable[[], Outcome]:
+        """One of several jobs by itself; what it raises, the outcome does."""
+        try:
+            return self._generate(run)
+        except Exception as error:  # noqa: BLE001 - it ends this job and no other
+            return raising(error)
+
+    def _other(self, job: dict[str, Any], control: Any) -> Callable[[], Outcome] | None:
+        """Work that is no generation; None for one."""
+        if (other := self._others.get(str(job.get("kind")))) is not None:
+            return lambda: other(job, control, self._saver)
+        if job.get("kind") == EXTRAS:
+            return lambda: run_extras(job, control, self._desk)
+        if job.get("kind") == CAPTIONS:
+            return lambda: run_captions(job, control, self._captions)
+        if job.get("kind") == MAPS_JOB:
+            desk = MapDesk(ground=self._ground, inputs=self._desk.inputs, make_room=self._make_room)
+            return lambda: run_maps(job, control, desk)
+        if job.get("kind") == CAPTION_FOLDER:
+            return lambda: run_folder(job, control, self._captions)
+        if job.get("kind") in MODEL_WORK:
+            own_memory = self._bench.device.kind not in ("cpu", "mps")
+            return lambda: run_model_work(job, control, self._slot, own_memory=own_memory)
+        return None
+
+    def look_ahead(self, job: dict[str, Any] | None) -> None:
+        """The job that will be next as things are, None for none: the files of its model are read while this one runs."""
+        present = self._slot.present
+        self._ahead.look(files_of(job["resolved"], [present.checkpoint.path] if present else []) if job else [])
 
     def give_room(self) -> None:
         """Let go of every model: another worker needs the memory. They are loaded again for the next job."""
@@ -130,36 +180,44 @@ class PictureRunner:
         self._slot.release()
         return held
 
-    def _generate(self, job: dict[str, Any], control: Any) -> tuple[str, dict[str, Any]]:
+    def _begun(self, job: dict[str, Any], control: Any) -> Job:
         resolved = ResolvedRequest.from_data(job["resolved"])
         made = {p.index: p for p in (Picture(**data) for data in job["made"]) if p.kind == "sample" and Path(p.path).exists()}
         run = Job(id=job["id"], resolved=resolved, control=control, made=made)
         for warning in resolved.warnings:
             run.warn(warning)
+        return run
+
+    def _generate(self, run: Job) -> Callable[[], Outcome]:
         keep_inputs(run, self._saver, self._desk.inputs)
+        if why := self._careful.begin(run.resolved):
+            run.notes[NOTE] = why
         began = time.perf_counter()
         peak = self._bench.peak()
         end = None
-        if self._house is not None and resolved.visit is not None:
+        if self._house is not None and run.resolved.visit is not None:
+            self._line.wait()  # scripts look at pictures as soon as they are saved, so they are saved at once
             stage = self._stage(run)
             end = self._house.receive(stage)
             run.pictures = stage.shown
         else:
-            self._batches(run)
-            save_grid(run, self._saver)
-        run.seconds["total"] = time.perf_counter() - began
-        result = Result(
-            pictures=tuple(run.pictures),
-            warnings=tuple(run.warnings),
-            notes=tuple(run.notes.values()),
-            seconds=run.seconds,
-            interrupted=control.interrupted,
-            peak_bytes=peak.bytes(),
-        )
-        if end is not None:
-            trace = end(result)
-            result = replace(result, trace=tuple(trace), warnings=tuple(run.warnings))
-        return ("canceled" if control.interrupted else "done"), result.to_data()
+            run.line = self._line
+            try:
+                self._batches(run)
+                save_grid(run, self._saver)
+            except BaseException:
+                self._line.wait()  # what was made before is told before the end
+                raise
+        peak_bytes = peak.bytes()
+        self._careful.ended(peak_bytes)
+        computed = Computed(interrupted=run.control.interrupted, peak_bytes=peak_bytes, end=end)
+
+        def finished() -> Outcome:
+            run.settle()
+            run.seconds["total"] = time.perf_counter() - began
+            return outcome_of(run, computed)
+
+        return finished
 
     def _batches(self, run: Job) -> None:
         for batch_no in range(run.resolved.n_iter):
@@ -205,30 +263,26 @@ class PictureRunner:
                 show_beside(run, self._saver, batch.beside[index - indices[0]] if batch.beside else [], index)
 
     def _make(self, run: Job, batch_no: int) -> Batch:
-        """The batch, under the next, more careful memory policy when memory runs out."""
-        while True:
-            try:
-                model = self._take(run, Wanted.first(run.resolved))
-                return make_batch(model, run.resolved, batch_no, self._hooks(run, batch_no), self._tools(run))
-            except (torch.OutOfMemoryError, MemoryError) as error:
-                reason = str(error).splitlines()[0] if str(error) else "out of memory"
-            except RuntimeError as error:
-                if "can't allocate memory" not in str(error) and "DefaultCPUAllocator" not in str(error):
-                    raise
-                reason = "not enough main memory"
-            self._slot.release()
-            self._desk.release()
-            self._ground.release()
-            self._nets.release()
-            if self._captions.slot.release():
-                continue
-            if not self._bench.step_down():
-                largest = run.resolved.hires or run.resolved
-                size = f"{run.resolved.batch_size} x {largest.width}x{largest.height}"
-                raise OutOfMemory(
-                    f"There is not enough memory for {size} ({reason}), even with {self._bench.policy}. Make it smaller or fewer at once."
-                )
-            run.warn(f"Memory ran out; the picture was made with the memory policy {self._bench.policy}.")
+        """The batch. When memory runs out, what failed is made again under the next, more careful memory policy."""
+
+        def again(checkpoint: Checkpoint, plan: LoadPlan) -> LoadedModel:
+            return self._slot.take(checkpoint, run.control.status, parts=plan.parts, quantise=plan.quantise)
+
+        kept = Kept(again=again)
+
+        def make() -> Batch:
+            model = self._take(run, Wanted.first(run.resolved))
+            return make_batch(model, run.resolved, batch_no, self._hooks(run, batch_no), self._tools(run), kept)
+
+        return self._careful.carried_out(run.resolved, make, lambda: kept.stage, run.warn)
+
+    def _let_go(self) -> bool:
+        """Memory ran out: everything is let go of. True when a captioner was there, without which it may be enough."""
+        self._slot.release()
+        self._desk.release()
+        self._ground.release()
+        self._nets.release()
+        return self._captions.slot.release()
 
     def _take(self, run: Job, wanted: Wanted) -> LoadedModel:
         """A model on the device. As many stay in memory as the settings say, and at least those that this job takes turns with."""
@@ -252,7 +306,8 @@ class PictureRunner:
             begun = resolved.settings.get("hires_fix_refiner_pass", "second pass") != "second pass"
             alone = replace(resolved, hires=None, denoising_strength=None, refiner=resolved.refiner if begun else None)
             kept = alone if resolved.hires else resolved
-            self._saver.save(image, resolved=kept, index=index, job=run.id, suffix=suffix, extra=extra_of(run))
+            save = functools.partial(self._saver.save, resolved=kept, index=index, job=run.id, suffix=suffix, extra=extra_of(run))
+            run.later(lambda: save(image))
 
         return Tools(
             take=lambda wanted: self._take(run, wanted),

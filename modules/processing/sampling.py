@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from modules.backends.tuning import tuned
 from modules.control.controlling import marked
 from modules.faults import BlankPicture
 from modules.hooks import Call, Step
@@ -142,6 +143,7 @@ class _Run:
         try:
             with (
                 torch.inference_mode(),
+                self._tuned(self._model, notes),
                 backed(self._model, self._network, self._resolved.settings, notes, self.infotext),
                 self._styled() as worn,
                 self._controlled() as controlling,
@@ -162,6 +164,11 @@ class _Run:
             self._pipeline.maybe_free_model_hooks()
         self.warnings += notes
         return self._unpacked(latents)
+
+    def _tuned(self, model: LoadedModel, notes: list[str]) -> AbstractContextManager[None]:
+        """torch computes as the settings say."""
+        network = getattr(model.pipeline, call_of(model.pipeline).network)
+        return tuned(model.plan.device[0], network, model.pipeline.vae, self._resolved.settings, notes)
 
     def _styled(self) -> AbstractContextManager[dict[str, Any]]:
         """Another picture's look, if one is asked for; yields arguments of the call."""
@@ -201,6 +208,7 @@ class _Run:
         """Inside, a refiner that has taken over is steered as far as it goes."""
         network = getattr(refiner.pipeline, call_of(refiner.pipeline).network)
         with (
+            self._tuned(refiner, notes),
             backed(refiner, network, self._resolved.settings, notes, self.infotext),
             beside(self._worn, refiner, network, notes),
             kept_on(refiner, self._resolved.steering, self._context(), notes),

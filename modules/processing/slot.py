@@ -22,6 +22,7 @@ from modules.backends.backing import Backing
 from modules.families import FAMILIES, Family, LoadPlan
 from modules.faults import ModelFault, RequestFault
 from modules.hardware.bench import Bench
+from modules.hardware.policies import POLICIES
 from modules.processing.calls import call_of
 from modules.processing.networks import Networks
 from modules.processing.preview import Previewer
@@ -252,9 +253,12 @@ class Slot:
 
 def refuse_layerwise(pipeline: Any, policy: str) -> None:
     """Raises ModelFault where a memory policy would take quantised weights apart: it makes every weight anew from its numbers alone."""
-    if policy == "lowvram" and any(is_quantised(part) for part in pipeline.components.values() if isinstance(part, torch.nn.Module)):
+    apart = POLICIES.get(policy).apart
+    parts = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+    if any(apart(name) and is_quantised(part) for name, part in parts.items()):
         raise ModelFault(
-            "Quantised weights cannot be moved layer by layer, as --lowvram does. Start with --medvram, or set both quantisations to None."
+            f"Quantised weights cannot be moved layer by layer, as the memory policy {policy} does. Take --medvram, or set both "
+            "quantisations to None."
         )
 
 

@@ -55,6 +55,11 @@ def keep_inputs(run: Any, saver: Saver, inputs: Inputs) -> None:
 
 
 def _show(run: Any, saver: Saver, image: Image.Image, **where: Any) -> None:
-    picture = saver.save(image, resolved=run.resolved, job=run.id, extra=extra_of(run), **where)
-    run.pictures.append(picture)
-    run.control.event("picture", picture.to_data())
+    resolved, extra = run.resolved, extra_of(run)
+
+    def save() -> None:
+        picture = saver.save(image, resolved=resolved, job=run.id, extra=extra, **where)
+        run.pictures.append(picture)
+        run.control.event("picture", picture.to_data())
+
+    run.later(save)

@@ -98,6 +98,11 @@ class Encoder:
         """The network listens to a T5 encoder, and there is none."""
         return bool(self._set.long) and self._set.long not in self._encoders
 
+    @property
+    def empty_is_zero(self) -> bool:
+        """A batch whose negative prompts are all empty reads zeros for them; in another batch an empty one is read as text."""
+        return self._empty_is_zero
+
     def use(self, embeddings: Embeddings) -> None:
         """From now on these learnt words count in prompts."""
         self._embeddings = embeddings

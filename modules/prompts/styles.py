@@ -96,7 +96,7 @@ class Styles:
 
         was: the name it had so far, which must be there; place: where among the styles a new one stands (0 the first), None the last.
         """
-        self._check(style)
+        check(style)
         name = style.name
         with self._lock:
             sheet = self._fresh()
@@ -121,7 +121,7 @@ class Styles:
             added: dict[str, Style] = {}
             for style in styles:
                 with contextlib.suppress(RequestFault):
-                    self._check(style)
+                    check(style)
                     if style.name not in sheet.styles:
                         added.setdefault(style.name, style)
             columns = dict.fromkeys(sheet.columns, "")
@@ -139,15 +139,6 @@ class Styles:
             if gone:
                 self._write(sheet, [r for r in sheet.rows if r.get("name") not in names])
             return gone
-
-    @staticmethod
-    def _check(style: Style) -> None:
-        name = style.name
-        if not name.strip() or len(name) > NAME_LIMIT or "\n" in name or "\r" in name or name.startswith("#") or name == NONE:
-            raise RequestFault("name", f"a style needs a name of one line, of 1 to {NAME_LIMIT} characters, without # in front", got=name)
-        for where, text in (("prompt", style.prompt), ("negative_prompt", style.negative_prompt)):
-            if len(text) > TEXT_LIMIT:
-                raise RequestFault(where, f"of a style is {len(text)} characters long; the longest accepted is {TEXT_LIMIT}")
 
     def delete(self, name: str) -> None:
         """Raises UnknownName, DiskFault."""
@@ -182,6 +173,16 @@ class Styles:
         writer.writerows(rows)
         write_atomic(self._path, text.getvalue().encode("utf-8-sig", "replace"))
         self._stamp = None
+
+
+def check(style: Style) -> None:
+    """Raises RequestFault for a name or a text that no style may have."""
+    name = style.name
+    if not name.strip() or len(name) > NAME_LIMIT or "\n" in name or "\r" in name or name.startswith("#") or name == NONE:
+        raise RequestFault("name", f"a style needs a name of one line, of 1 to {NAME_LIMIT} characters, without # in front", got=name)
+    for where, text in (("prompt", style.prompt), ("negative_prompt", style.negative_prompt)):
+        if len(text) > TEXT_LIMIT:
+            raise RequestFault(where, f"of a style is {len(text)} characters long; the longest accepted is {TEXT_LIMIT}")
 
 
 def read_styles(path: Path) -> tuple[StyleList, str]:

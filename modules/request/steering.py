@@ -11,7 +11,6 @@ from typing import Annotated
 from modules.knobs import Knob
 
 SCHEDULES = ("Constant", "Linear up", "Linear down", "Cosine up", "Cosine down")
-CACHES = ("None", "DeepCache", "First block", "Pyramid attention", "FasterCache")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +103,8 @@ class Steering:
         str,
         Knob(
             "Cache",
-            choices=CACHES,
+            choices="caches",
+            max_chars=100,
             infotext="Cache",
             help="Takes parts of earlier network calls instead of computing them: faster, and a little different.",
         ),
@@ -117,8 +117,18 @@ class Steering:
     ] = 1
     cache_threshold: Annotated[
         float,
-        Knob("Cache threshold", 0, 1, step=0.01, infotext="Cache threshold", help="First block: how much change is taken for none."),
+        Knob(
+            "Cache threshold",
+            0,
+            1,
+            step=0.01,
+            infotext="Cache threshold",
+            help="First block, MagCache: how much change is taken for none.",
+        ),
     ] = 0.05
+    cache_order: Annotated[
+        int, Knob("Cache order", 1, 3, step=1, infotext="Cache order", help="TaylorSeer: 1 goes on in a straight line, 2 and 3 in curves.")
+    ] = 1
     tile_px: Annotated[
         int,
         Knob(

@@ -26,7 +26,9 @@ class Accepted:
     comments: Annotated[dict[str, Any] | None, Knob("Comments", help="Taken and not used.")] = None
     force_task_id: Annotated[str | None, Knob("Task id", help="Names the job; the same id and request give the same job again.")] = None
     sampler_index: Annotated[str | None, Knob("Sampling method (old name)")] = "Euler"
-    infotext: Annotated[str | None, Knob("Parameters text", help="Its values count where the request has none.")] = None
+    infotext: Annotated[
+        str | None, Knob("Parameters text", help="Counts where the request has nothing; so do its ControlNet units and scripts.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,6 +70,7 @@ from modules.server.ownership import Ownership
 from modules.server.timing import Timing
 from modules.server.v2 import captioners as v2_captioners
 from modules.server.v2 import choices as v2_choices
+from modules.server.v2 import computing as v2_computing
 from modules.server.v2 import events as v2_events
 from modules.server.v2 import grids as v2_grids
 from modules.server.v2 import inputs as v2_inputs
@@ -174,6 +175,7 @@ def _routers(api: FastAPI, app: App, access: Access, door: Door, startup: about.
         v2_models.routes(app),
         v2_captioners.routes(app),
         v2_choices.routes(app),
+        v2_computing.routes(app),
         v2_inputs.routes(app),
         v2_train.routes(app),
         v2_train_pictures.routes(app),

@@ -6,19 +6,19 @@ Knows the body of a request; knows nothing about jobs or answers. Start reading 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from modules import infotext
 from modules.faults import RequestFault
 from modules.knobs import KnobField, coerce, knobs_of
 from modules.prompts.networks import take_networks
 from modules.request import GenerationRequest, Hires, Inversion, Outpaint, Repaint
+from modules.server import from_text
 from modules.server.accepted import ACCEPTED, IMG2IMG, TXT2IMG, Accepted, AcceptedImg2img, AcceptedTxt2img
-from modules.server.control_units import FIELD, FILMS, FILMS_REFUSED, taken
+from modules.server.control_units import FILMS, FILMS_REFUSED, taken
 from modules.server.dormant import refuse_active_overrides
 from modules.server.errors import Refused
+from modules.server.from_text import Keep, Speaking
 from modules.settings import Settings
 
 DEFAULTS: dict[str, Any] = {"steps": 50, "cfg_scale": 7.0, "width": 512, "height": 512, "save_images": False}
@@ -42,7 +42,6 @@ SOFT_ARGS = (
     "soft_inpainting", "soft_schedule_bias", "soft_preservation_strength", "soft_transition_contrast_boost", "soft_mask_influence",
     "soft_difference_threshold", "soft_difference_contrast",
 )  # fmt: skip
-Keep = Callable[[Any, str], str]  # (a picture as it was sent, field) -> its reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +71,10 @@ def defaults_of(task: str) -> dict[str, Any]:
     return DEFAULTS if task == TXT2IMG else IMG2IMG_DEFAULTS
 
 
-def read(body: dict[str, Any], task: str, keep: Keep, current: Settings) -> Asked:
+def read(body: dict[str, Any], task: str, keep: Keep, current: Settings, scripts: Speaking | None = None) -> Asked:
     """The request of a body. null means the default, unknown fields are ignored. current: settings, for what a parameters text changes.
+
+    scripts: what such a text says about those that are here, see `modules.server.from_text`.
 
     Raises RequestFault naming the field, and Refused with A1111's words: 404 without a picture, 422 for a script that is not there.
     """
@@ -88,20 +89,21 @@ def read(body: dict[str, Any], task: str, keep: Keep, current: Settings) -> Aske
     units, notes = taken({**own, **soft}, keep)
     own |= {**soft, **units, **_repaired(own), **_pictures(own, accepted, keep), **_old_names(accepted)}
     overrides = refuse_active_overrides(own.get("override_settings", {}))
-    told = _from_text(accepted.infotext, task, current)
+    text = from_text.read(accepted.infotext, task, keep, current, scripts, own.get("script_name"))
+    told = {name: value for name, value in text.values.items() if name in known}
     named = coerce(known["sampler_name"], own.get("sampler_name"))
     last = {
         "override_settings": {**told.pop("override_settings", {}), **overrides, **_switches(accepted, current)},
         "sampler_name": named or told.get("sampler_name") or accepted.sampler_index,
     }
-    request = GenerationRequest.from_data(_by_first_pass({**defaults_of(task), **told, **own, **last}, accepted))
+    request = GenerationRequest.from_data(_by_first_pass({**defaults_of(task), **told, **text.completed(own), **last}, accepted))
     return Asked(
         request=_without_networks(request) if accepted.disable_extra_networks else request,
         key=_key(accepted.force_task_id),
         parameters=_echo(given, task, request, accepted) | {"sampler_name": named, "override_settings": own.get("override_settings")},
         keep={} if accepted.override_settings_restore_afterwards in (True, None) else overrides,
         sized=_sized(request, {*told, *own}, accepted),
-        notes=tuple(notes),
+        notes=(*notes, *text.notes(own)),
     )
 
 
@@ -160,14 +162,6 @@ def _switches(accepted: Accepted, current: Settings) -> dict[str, Any]:
     """Fields that are settings here, where they differ from those."""
     asked = {"face_restoration": accepted.restore_faces, "tiling": accepted.tiling}
     return {name: value for name, value in asked.items() if value is not None and value != getattr(current, name)}
-
-
-def _from_text(text: str | None, task: str, current: Settings) -> dict[str, Any]:
-    """The values of a parameters text, of the fields that the task has; pictures are the body's own."""
-    if not text or not text.strip():
-        return {}
-    values = infotext.to_request(infotext.parse(text), current)
-    return {name: value for name, value in values.items() if name in fields_of(task) and name not in (*PICTURES, "init_images", FIELD)}
 
 
 def _without_networks(request: GenerationRequest) -> GenerationRequest:

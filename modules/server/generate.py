@@ -114,8 +114,8 @@ def routes(app: App, closing: Closing) -> APIRouter:
 
 
 def _asked(app: App, body: dict[str, Any], task: str) -> Asked:
-    current = app.settings.current
-    return with_own_size(app, read(body, task, lambda picture, field: keep(picture, field, app.inputs, current), current))
+    current, scripts = app.settings.current, app.scripts.told_by if app.scripts is not None else None
+    return with_own_size(app, read(body, task, lambda picture, field: keep(picture, field, app.inputs, current), current, scripts))
 
 
 def submit(app: App, asked: Asked, owner: str) -> Job:

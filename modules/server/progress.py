@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 START_FRACTION = 0.01
 WAITING = "Waiting..."
 NO_TIME = "0"
+RUNNING_SEEN = 40  # of the running jobs, some of which may only be saving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +84,8 @@ def current(app: App, viewer: Viewer) -> Job | None:
     """The job of pictures that this person would say is being made: the running one, or the next while nothing runs yet."""
     waiting = () if app.jobs.paused else ("queued", "running")  # one that begins between two looks is found by the third
     for state in ("running", *waiting):
-        if found := app.jobs.list(states=(state,), owner=viewer.only, lane="device", limit=1):
-            return found[0]
+        if found := app.jobs.list(states=(state,), owner=viewer.only, lane="device", limit=RUNNING_SEEN if state == "running" else 1):
+            return next((job for job in found if (live := app.jobs.live_of(job.id)) is None or not live.saving), found[0])
     return None
 
 

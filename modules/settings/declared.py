@@ -17,13 +17,16 @@ from modules.settings.guests import Guests
 from modules.settings.interrogating import Interrogating
 from modules.settings.models import Models
 from modules.settings.painting import Painting
+from modules.settings.queueing import Queueing
 from modules.settings.sampling import SamplerSettings
 from modules.settings.saving import Saving
 from modules.settings.showing import Showing
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Extending, Showing, Painting, SamplerSettings, Saving, Models, Guests, Interrogating, Controlling, Elsewhere, Computing):
+class Settings(
+    Extending, Showing, Painting, SamplerSettings, Saving, Models, Guests, Interrogating, Controlling, Elsewhere, Computing, Queueing
+):
     """Every setting with its default. A run sees a frozen copy with its own overrides laid over."""
 
     def overlay(self, values: dict[str, Any]) -> Settings:

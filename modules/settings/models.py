@@ -58,6 +58,16 @@ class Models:
         bool,
         Knob("Enable T5", section="Stable Diffusion", help="Stable Diffusion 3 files without T5: load it from its own file. Takes 10 GB."),
     ] = False
+    memory_policy: Annotated[
+        str,
+        Knob(
+            "Memory policy",
+            choices="memory_policies",
+            section="Stable Diffusion",
+            max_chars=100,
+            help="How models are spread over device and main memory. Automatic: the fastest that fits. See docs/memory.md.",
+        ),
+    ] = "Automatic"
     quantise_unet: Annotated[
         str,
         Knob(
@@ -66,7 +76,7 @@ class Models:
             infotext="UNet quantisation",
             section="Stable Diffusion",
             max_chars=100,
-            help="Keeps its weights in 8 or 4 bits, which needs less memory and changes pictures a little. See docs/quantisation.md.",
+            help="Keeps its weights in 8 or 4 bits: less memory, and pictures change a little (dB: likeness, higher is closer).",
         ),
     ] = "None"
     quantise_text_encoder: Annotated[
@@ -80,6 +90,25 @@ class Models:
             help="The same for the text encoders; saves most on Stable Diffusion 3 and Flux, whose T5 is large.",
         ),
     ] = "None"
+    fp8_storage: Annotated[
+        str,
+        Knob(
+            "FP8 weight",
+            choices=("Disable", "Enable for SDXL", "Enable"),
+            infotext="FP8 weight",
+            section="Stable Diffusion",
+            help="A1111's name for fp8 in both fields above, where they say None.",
+        ),
+    ] = "Disable"
+    cache_fp16_weight: Annotated[
+        bool,
+        Knob(
+            "Cache FP16 weight for LoRA",
+            infotext="Cache FP16 weight for LoRA",
+            section="Stable Diffusion",
+            help="Changes nothing: LoRAs always work beside 8-bit weights in full precision here. Taken as A1111's files have it.",
+        ),
+    ] = False
     sd_checkpoints_limit: Annotated[
         int,
         Knob(

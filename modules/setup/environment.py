@@ -25,6 +25,7 @@ from modules.setup import checks, pip
 
 REQUIREMENTS = "requirements.txt"
 TEST_REQUIREMENTS = "requirements-test.txt"
+CLUSTER_REQUIREMENTS = "requirements-cluster.txt"
 STAMP = "installed.json"
 OWN, NOTE = "venv", ".update/venv"
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;#]+)")
@@ -85,17 +86,19 @@ def ensure(
     no_venv: bool = False,
     skip_install: bool = False,
     tests: bool = False,
+    cluster: bool = False,
     wheels: str | None = None,
     say: Callable[[str], None] = print,
 ) -> Environment:
-    """The environment with everything installed; installs what is missing. tests: also what the tests need; wheels: a folder of wheels
-    to install from instead of the network.
+    """The environment with everything installed; installs what is missing. tests: also what the tests need, cluster: what workers on
+    other machines need; wheels: a folder of wheels to install from instead of the network.
 
     Raises SetupFault with pip's error, or with what is missing where nothing may be installed.
     """
     environment = find(program, no_venv=no_venv)
     source = from_wheels(wheels)
-    files = [REQUIREMENTS, TEST_REQUIREMENTS] if tests else [REQUIREMENTS]
+    more = {TEST_REQUIREMENTS: tests, CLUSTER_REQUIREMENTS: tests or cluster}
+    files = [REQUIREMENTS, *(name for name, wanted in more.items() if wanted)]
     for name in files:
         if environment.own:
             _fill_own(program, environment, name, source, skip_install=skip_install, say=say)

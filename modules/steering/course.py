@@ -131,11 +131,19 @@ class Course:
         steering = self._steering
         return self.calls * steering.slg_start < self.call < self.calls * steering.slg_stop
 
+    @property
+    def time(self) -> int:
+        """Timestep of this call as the pipeline plans it, 0 to 1000."""
+        return round(self._time() * 1000 / float(self._pipeline.scheduler.config.get("num_train_timesteps") or 1000))
+
+    def _time(self) -> float:
+        planned = self._pipeline.scheduler.timesteps
+        return float(planned[min(len(planned) - self.calls + self.call, len(planned) - 1)])
+
     def _sigma(self) -> float:
         """Noise level of this call; with flow models the share of noise."""
         scheduler = self._pipeline.scheduler
-        planned = scheduler.timesteps
-        time = float(planned[min(len(planned) - self.calls + self.call, len(planned) - 1)])
+        time = self._time()
         if is_flow(scheduler.config):
             return time / float(scheduler.config.get("num_train_timesteps") or 1000)
         if self._levels is None:

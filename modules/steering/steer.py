@@ -19,7 +19,8 @@ from diffusers.hooks import HookRegistry, ModelHook
 from modules.faults import RequestFault
 from modules.request import Steering
 from modules.steering.blocks import Rows
-from modules.steering.caching import Fresh, Named, Reuse, deep_blocks, transformer_cache
+from modules.steering.caches import CACHES, Cache
+from modules.steering.caches.putting import cached
 from modules.steering.course import Context, Course, minimum_sigma
 from modules.steering.guard import Guard
 from modules.steering.guiding import Guide
@@ -102,12 +103,23 @@ class _Asked:
 
     @property
     def pulls(self) -> bool:
-        return self("Perturbed-attention guidance") or (self("Skip-layer guidance") and self.context.guided)
+        return self("Perturbed-attention guidance") or self.skips
+
+    @property
+    def skips(self) -> bool:
+        """Skip-layer guidance counts."""
+        return self("Skip-layer guidance") and self.context.guided
 
     @property
     def follows(self) -> bool:
         """Something has to know which network call it is."""
-        return self.guides or self.pulls or self.steering.cache in ("First block", "Pyramid attention", "FasterCache")
+        return self.guides or self.pulls or self.cache is not None
+
+    @property
+    def cache(self) -> Cache | None:
+        """The step cache that works with this model in this run."""
+        row = next((row for _, row in CACHES if self(row.title)), None)
+        return None if row is None or (row.unguided and self.context.separate) else row
 
 
 class _Begin(ModelHook):
@@ -193,28 +205,20 @@ class _Size(ModelHook):
 
 
 def _cache(stack: ExitStack, steer: Steer, asked: _Asked) -> None:
-    steering, context = asked.steering, asked.context
-    if asked("DeepCache") and steer.tiled:
-        steer.notes.append("DeepCache had no effect: with tiled diffusion no two network calls are about the same place.")
-    elif asked("DeepCache"):
-        fresh = Fresh(steering.cache_interval)
-        for block in deep_blocks(steer.network, steering.cache_depth):
-            _set(stack, block, Reuse(fresh), "reuse")
-        _set(stack, steer.network, fresh, "fresh")
-        return
-    mixes = context.separate and steering.cache != "First block"  # these keep one store for prompt and negative prompt
-    if any(asked(label) for label in ("First block cache", "Pyramid attention broadcast", "FasterCache")) and not mixes:
-        named = Named(steer.course)
-        steer.network.enable_cache(transformer_cache(steering, lambda: named.time))
-        stack.callback(steer.network.disable_cache)
-        _set(stack, steer.network, named, "named")
+    row = asked.cache
+    if row is not None and steer.tiled:
+        steer.notes.append(f"{row.title} had no effect: with tiled diffusion no two network calls are about the same place.")
+    elif row is not None and row.whole_blocks and asked.skips:
+        steer.notes.append(f"{row.title} had no effect: skip-layer guidance leaves out blocks too.")
+    elif row is not None:
+        stack.enter_context(cached(steer.network, row, asked.steering, steer.course))
 
 
 def _rows(stack: ExitStack, steer: Steer, asked: _Asked) -> None:
     """The inner half of guidance; the outer one is entered by `Steer.guiding`."""
     steering, context = asked.steering, asked.context
     pag = steering.pag_scale if asked("Perturbed-attention guidance") else 0.0
-    slg = (steering.slg_scale, numbers(steering.slg_layers)) if asked("Skip-layer guidance") and context.guided else None
+    slg = (steering.slg_scale, numbers(steering.slg_layers)) if asked.skips else None
     if slg is not None:
         count = len(steer.network.transformer_blocks)
         if max(slg[1]) >= count:

@@ -13,9 +13,10 @@ from typing import Any
 
 from modules.faults import RequestFault
 from modules.request import Steering
+from modules.steering.caches import CACHES, NONE, Cache
+from modules.steering.caches.row import TRANSFORMERS, UNETS
 
-UNETS = ("sd1", "sd2", "sdxl")
-ALL = (*UNETS, "sd3", "flux")
+ALL = (*UNETS, *TRANSFORMERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,18 @@ class Option:
 
 
 _DEFAULTS = dataclasses.asdict(Steering())
-_CACHE = ("cache", "cache_interval")
+
+
+def _of_cache(name: str, row: Cache) -> Option:
+    return Option(
+        label=row.title,
+        architectures=row.architectures,
+        source=row.source,
+        fields=("cache", *row.fields),
+        value=name,
+        unguided=row.unguided,
+    )
+
 
 OPTIONS: tuple[Option, ...] = (
     Option(label="CFG rescale", architectures=ALL, source="arXiv:2305.08891, eq. 15 and 16", fields=("cfg_rescale",), guided=True),
@@ -91,23 +103,7 @@ OPTIONS: tuple[Option, ...] = (
         fields=("slg_scale", "slg_layers", "slg_start", "slg_stop"),
         guided=True,
     ),
-    Option(label="DeepCache", architectures=UNETS, source="arXiv:2312.00858", fields=(*_CACHE, "cache_depth"), value="DeepCache"),
-    Option(
-        label="First block cache",
-        architectures=("flux",),
-        source="diffusers' FirstBlockCacheConfig, after arXiv:2411.19108",
-        fields=("cache", "cache_threshold"),
-        value="First block",
-    ),
-    Option(
-        label="Pyramid attention broadcast",
-        architectures=("flux",),
-        source="arXiv:2408.12588",
-        fields=_CACHE,
-        value="Pyramid attention",
-        unguided=True,
-    ),
-    Option(label="FasterCache", architectures=("flux",), source="arXiv:2410.19355", fields=_CACHE, value="FasterCache", unguided=True),
+    *(_of_cache(name, row) for name, row in CACHES),
     Option(
         label="Token merging",
         architectures=UNETS,
@@ -172,7 +168,12 @@ def works(label: str, steering: Steering, settings: Mapping[str, Any], architect
 
 
 def check(steering: Steering) -> None:
-    """Raises RequestFault for layers that cannot be read. Which of them a model has is known when it is loaded."""
+    """Raises UnknownName for a cache that there is not, RequestFault for layers that cannot be read.
+
+    Which layers a model has is known when it is loaded.
+    """
+    if steering.cache.casefold() != NONE.casefold():
+        CACHES.get(steering.cache)
     places(steering.pag_layers)
     numbers(steering.slg_layers)
     if steering.cfg_start >= steering.cfg_stop:

@@ -56,13 +56,13 @@ SCRIPTS = (
     "control_pieces.js", "control_map.js", "control_canvas.js", "control_batch.js", "control_panel.js", "train.js", "train_pictures.js",
     "train_words.js", "train_crop.js", "train_settings.js", "train_plot.js", "train_run.js", "remote.js",
     "settings.js", "settings_bar.js", "settings_styles.js", "settings_more.js", "settings_import.js",
-    "system_plot.js", "system.js", "system_logs.js", "system_bench.js",
+    "system_plot.js", "system.js", "system_logs.js", "system_bench.js", "system_computing.js",
     "menus.js", "form_acts.js", "ending.js", "presets.js", "tour.js", "compare.js", "prompt_box.js",
 )  # fmt: skip
 STYLES = (
     "style.css", "img2img.css", "extras.css", "caption.css", "history.css", "queue.css", "extensions.css", "grids.css", "access.css",
     "control.css", "train.css", "remote.css", "settings.css",
-    "system.css", "manners.css",
+    "system.css", "manners.css", "direction.css",
 )  # fmt: skip
 # Of these two lists, what belongs to another tab than the first, or to a part that begins closed: the page asks for it in one piece when
 # it stands. "address": parts
@@ -73,12 +73,12 @@ LATE: dict[str, tuple[str, ...]] = {
         "extensions_acts.js",
         "train.js", "train_pictures.js", "train_words.js", "train_crop.js", "train_settings.js", "train_plot.js", "train_run.js",
         "remote.js", "settings.js", "settings_bar.js", "settings_styles.js", "settings_more.js", "settings_import.js",
-        "system_plot.js", "system.js", "system_logs.js", "system_bench.js",
+        "system_plot.js", "system.js", "system_logs.js", "system_bench.js", "system_computing.js",
         "menus.js", "form_acts.js", "ending.js", "presets.js", "tour.js", "compare.js", "prompt_box.js",
     ),
     "page/late.css": (
         "settings.css", "manners.css", "control.css", "caption.css", "history.css", "queue.css", "extensions.css", "train.css",
-        "system.css", "remote.css",
+        "system.css", "remote.css", "direction.css",
     ),
 }  # fmt: skip
 WORDS = "internal/localization.js"  # the words of another language, when one is chosen

@@ -14,12 +14,15 @@ import gradio as gr
 from gradio.components import Component
 
 from modules.app import App
+from modules.backends.attention import ATTENTIONS
 from modules.backends.table import BACKENDS
 from modules.faults import UnknownName
+from modules.hardware.policies import POLICIES
 from modules.knobs import KnobField, coerce, knobs_of
 from modules.plugins import assets
 from modules.processing.side_files import AUTOMATIC, NONE
 from modules.settings import Settings
+from modules.steering.caches import CACHES
 from modules.users import ADMIN, require
 from modules.web.controls import Controls
 from modules.web.events import QUIET
@@ -37,8 +40,11 @@ def lists_of(app: App) -> dict[str, Callable[[], Sequence[str]]]:
     """The lists that Knobs of settings name and no form has: files by name, in A1111's spelling."""
     return {
         "backends": BACKENDS.names,
+        "attentions": ATTENTIONS.names,
+        "caches": lambda: [NONE, *CACHES.names()],
         "vaes": lambda: [AUTOMATIC, NONE, *(_file(row) for row in app.library.rows("vae") if row.kind == "vae")],
         "modules": lambda: [_file(row) for kind in ("vae", "text_encoder") for row in app.library.rows(kind) if row.kind == kind],
+        "memory_policies": lambda: [AUTOMATIC, *POLICIES.names()],
         "quantisers": lambda: [NONE, *QUANTISERS.names()],
         "settings": lambda: list(KNOBS),
         "localizations": lambda: [NONE, *assets.localizations(app.folders, app.scripts.extensions() if app.scripts is not None else ())],

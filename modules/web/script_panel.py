@@ -18,6 +18,7 @@ from modules import infotext
 from modules.app import App
 from modules.compat.cast import Cast
 from modules.compat.house_words import PICTURE
+from modules.compat.pasting import pasted
 from modules.compat.sketch import as_argument
 from modules.compat.troupe import Troupe
 from modules.faults import RequestFault
@@ -26,7 +27,7 @@ from modules.knobs import KnobField
 from modules.request.guests import AXES
 from modules.web.controls import Controls
 from modules.web.events import BROWSER
-from modules.web.script_values import LIST, configure, keys_of, pasted, shown_value
+from modules.web.script_values import LIST, configure, keys_of, shown_value
 from modules.web.ui_config import UiConfig
 
 log = logging.getLogger(__name__)

@@ -63,6 +63,8 @@ def theme() -> gr.themes.Base:
         input_border_color_focus="*primary_500",
         input_border_color_focus_dark="*primary_500",
         input_border_width="1px",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
         input_shadow_focus="0 0 0 2px color-mix(in srgb, *primary_500 25%, transparent)",
         input_shadow_focus_dark="0 0 0 2px color-mix(in srgb, *primary_500 35%, transparent)",
         slider_color="*primary_500",

@@ -13,7 +13,7 @@ from modules.backends.backing import Backing, difference
 from modules.backends.table import BACKENDS
 from modules.processing.adapters import Adapter
 from modules.weights.lora.maths import Factors
-from tests.backends.conftest import ask, call, residuals
+from tests.backends.conftest import ask, call, residuals, unet
 
 GRAPHS = ["onnx", "openvino"]
 Plain = Callable[..., torch.Tensor]
@@ -97,3 +97,63 @@ def test_torch_compile(network: Any, tmp_path: Path, plain: Plain, monkeypatch: 
     assert use.answered == 2, use.notes
     assert near(told[1], plain(network, call(seed=2)), "compile")
     assert any((tmp_path / "inductor").rglob("*.cpp"))
+
+
+def halved(given: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """A call in half precision; the timestep stays as the sampler tells it."""
+
+    def half(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(half(one) for one in value)
+        return value.to(dtype) if isinstance(value, torch.Tensor) and value.ndim else value
+
+    return {name: half(value) for name, value in given.items()}
+
+
+def dressed(network: Any) -> Adapter:
+    """A LoRA on one layer, in the network's number type."""
+    layer = network.down_blocks[0].attentions[0].transformer_blocks[0].attn1.to_q
+    adapter, kind = Adapter(layer), layer.weight.dtype
+    torch.manual_seed(5)
+    adapter.add(Factors(down=torch.randn(4, layer.in_features, dtype=kind), up=torch.randn(layer.out_features, 4, dtype=kind)), 0.2)
+    adapter.install()
+    return adapter
+
+
+def test_half_precision_with_a_controlnet_and_a_lora(name: str, backing: Backing, plain: Plain):
+    network = unet().half()
+    adapter, first = dressed(network), call()
+    given = halved({**first, **residuals(first)}, torch.float16)
+    told, use = ask(network, backing, name, given)
+    own = plain(network, given)
+    adapter.remove()
+    assert (use.answered, use.notes) == (1, [])
+    assert told[0].dtype == torch.float16
+    apart = difference(told[0], own)
+    assert apart is not None
+    assert apart <= BACKENDS.get(name).tolerance["float16"]
+    assert not torch.allclose(own, plain(network, given), atol=1e-3)
+
+
+def test_bfloat16_is_eagers_where_a_graph_has_none(name: str, backing: Backing, plain: Plain):
+    network, given = unet().to(torch.bfloat16), halved(call(), torch.bfloat16)
+    told, use = ask(network, backing, name, given)
+    assert torch.equal(told[0], plain(network, given))
+    assert use.notes == [f"{BACKENDS.get(name).title} stood aside for eager torch: it does not compute in bfloat16 here."]
+
+
+@pytest.mark.slow
+def test_compiled_blocks_in_bfloat16_with_a_controlnet_and_a_lora(backing: Backing, plain: Plain):
+    row = BACKENDS.get("compile")
+    if why := row.probe("cpu"):
+        pytest.skip(why)
+    network = unet().to(torch.bfloat16)
+    adapter, first = dressed(network), call()
+    given = halved({**first, **residuals(first)}, torch.bfloat16)
+    told, use = ask(network, backing, "compile", given)
+    own = plain(network, given)
+    adapter.remove()
+    assert (use.answered, use.notes) == (1, [])
+    apart = difference(told[0], own)
+    assert apart is not None
+    assert apart <= row.tolerance["bfloat16"]

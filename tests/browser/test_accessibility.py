@@ -100,6 +100,10 @@ def what_opens_over_the_page(page: Page) -> None:
     page.keyboard.press("?")
     keys = page.get_by_role("dialog", name="Keys")
     expect(keys).to_contain_text("Generate")
+    groups = keys.locator("h3").all_inner_texts()
+    assert {"Extras", "Caption", "Canvas", "ControlNet units", "Crop of a training picture"} <= set(groups)
+    assert keys.evaluate("dialog => dialog.scrollWidth <= dialog.clientWidth")
+    assert all(keys.locator("section").nth(n).locator("dt").count() for n in range(len(groups)))
     assert grave(page) == []
     page.keyboard.press("Escape")
     expect(keys).to_be_hidden()

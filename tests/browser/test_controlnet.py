@@ -123,7 +123,14 @@ def test_units_reach_the_request_and_come_back_from_a_text_but_for_the_picture(s
     drop_on(page, part(page, "input_image"), shapes())
     choose(page, "type_filter_radio", "Canny")
     part(page, "controlnet_mask_upload_checkbox").locator("input").check()
-    paint(page, part(page, "mask_upload").locator("canvas"))
+    upload = part(page, "mask_upload")
+    paint(page, upload.locator("canvas"))
+    for key, name in (("Control+z", "redo"), ("Control+y", "undo")):  # the stroke is taken back, then drawn again
+        page.keyboard.press(key)
+        expect(upload.locator(f"[data-does={name}]")).to_be_enabled()
+    for key, name in (("e", "erase"), ("b", "brush")):
+        page.keyboard.press(key)
+        expect(upload.locator(f"[data-does={name}]")).to_have_attribute("aria-pressed", "true")
     [unit] = asked(page, stand_in)
     mask = stand_in.app.inputs.open(unit["mask"]).convert("RGB")
     assert (mask.size, mask.getpixel((96, 64)), mask.getpixel((5, 5))) == ((192, 128), (255, 255, 255), (0, 0, 0))

@@ -97,7 +97,7 @@ def test_a_dropped_picture_is_enlarged_and_stands_beside_the_old_one(real: Serve
 
 
 def test_other_tabs_send_pictures_and_the_clipboard_too(real: Server, open_page: Open):
-    page = open_page(real)
+    page = open_page(real, keeps=True)
     made_over_the_api(real, noise())
     job = next(job for job in all_jobs(real) if job["kind"] == "extras" and job["state"] == "done")
     assert page.evaluate("id => window.darkroom.sendPicture(`internal/pictures/${id}/0`, 'extras', '')", job["id"]) is True
@@ -110,6 +110,33 @@ def test_other_tabs_send_pictures_and_the_clipboard_too(real: Server, open_page:
     page.locator("#extras_image [data-do=extras-clear]").click()
     page.click("#extras_generate")
     expect(page.locator("#extras_message [role=alert]")).to_contain_text("a picture is needed")
+    presets(page)
+
+
+def presets(page: Page) -> None:
+    """What was changed is kept under a name and taken over again; what was left as it was stays as it is."""
+    page.locator("#extras_upscaling_resize_w input[type=number]").fill("96")
+    page.keyboard.press("Tab")
+    page.wait_for_function("darkroom.formOf('extras').upscaling_resize_w === 96")
+    page.locator("#extras_generate").focus()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys").locator("h3").first).to_have_text("Extras")  # those of the tab come first
+    page.keyboard.press("Escape")
+    page.click("#extras_presets button")
+    dialog = page.get_by_role("dialog", name="Presets of Extras")
+    dialog.get_by_label("Name of the preset").fill("Small")
+    dialog.get_by_role("button", name="Keep").click()
+    expect(dialog.locator(".dr-preset-said")).to_have_text("Small is kept.")
+    page.keyboard.press("Escape")
+    page.locator("#extras_resize_mode").get_by_text("Scale by").click()
+    page.locator("#extras_upscaler_1 input").click()
+    page.get_by_role("option", name="Nearest").click()
+    page.wait_for_function("darkroom.formOf('extras').resize_mode === 'Scale by' && darkroom.formOf('extras').upscaler_1 === 'Nearest'")
+    page.click("#extras_presets button")
+    page.get_by_role("button", name="Small").click()
+    expect(page.locator("#extras_upscaling_resize_w input[type=number]")).to_have_value("96")
+    expect(page.locator("#extras_upscaler_1 input")).to_have_value("Nearest")
+    page.wait_for_function("darkroom.formOf('extras').resize_mode === 'Scale to'")
 
 
 def test_a_batch_and_a_folder_with_a_broken_file(real: Server, open_page: Open, tmp_path: Path):
@@ -124,6 +151,10 @@ def test_a_batch_and_a_folder_with_a_broken_file(real: Server, open_page: Open, 
     expect(page.locator(".dr-extras-strip li")).to_have_count(2)
     page.get_by_label("Result 2 of 2").click()
     is_shown(page, 62, 60)
+    page.locator("#extras_upscaling_resize input[type=number]").fill("3")
+    page.keyboard.press("Control+Enter")  # what is still being typed counts
+    page.get_by_label("Result 2 of 2").click()
+    is_shown(page, 93, 90)
     place = real.data / "in"
     place.mkdir()
     (place / "good.png").write_bytes(data_of(noise()))

@@ -25,6 +25,38 @@ def test_every_width_without_sideways_scrolling(stand_in: Server, open_page: Ope
     assert dark == (scheme == "dark"), background
 
 
+MEASURED = """() => {
+  const box = (id) => document.getElementById(id).getBoundingClientRect();
+  const wide = [...document.querySelectorAll("#tabs textarea, #tabs input:not([type=range])")].filter((one) => one.checkVisibility());
+  const tabs = [...document.querySelectorAll("#tabs > .tab-wrapper > [role=tablist] > [role=tab]")];
+  return {
+    beside: box("txt2img_neg_prompt").top === box("txt2img_prompt").top, widest: Math.max(...wide.map((one) => one.offsetWidth)),
+    lastTab: Math.round(tabs.at(-1).getBoundingClientRect().right), same: box("txt2img_prompt").height - box("txt2img_neg_prompt").height,
+  };
+}"""
+OVER = """() => {
+  const column = document.getElementById("img2img_actions_column").getBoundingClientRect();
+  const tools = [...document.querySelectorAll("#img2img_generate_box > *")];
+  return Math.max(...tools.map((one) => one.getBoundingClientRect().right)) - column.right;
+}"""
+
+
+def test_wide_screens_have_no_endless_lines_and_narrow_ones_all_tabs(stand_in: Server, open_page: Open):
+    page = open_page(stand_in, viewport={"width": 2560, "height": 1440})
+    found = page.evaluate(MEASURED)
+    assert found["beside"]
+    assert found["same"] == 0
+    assert found["widest"] <= 1100
+    page.set_viewport_size({"width": 768, "height": 1024})
+    found = page.evaluate(MEASURED)
+    assert not found["beside"]
+    assert found["lastTab"] <= 768
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.locator("#tab_img2img-button").click()
+    page.locator("#interrogate").wait_for()
+    assert page.evaluate(OVER) <= 0.5
+
+
 def test_on_a_phone_the_picture_comes_right_after_generate(stand_in: Server, open_page: Open):
     page = open_page(stand_in, viewport={"width": 390, "height": 844}, has_touch=True)
     names = ("txt2img_prompt", "txt2img_generate", "txt2img_gallery", "txt2img_sampling")

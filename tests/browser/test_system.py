@@ -33,6 +33,9 @@ def test_the_machine_its_logs_and_a_benchmark(server: Server, open_page: Open) -
     expect(page.locator("[data-part=memory] polyline, [data-part=memory] circle").first).to_be_attached()
     expect(page.locator("[data-part=disk]")).to_contain_text("darkroom-starter")
     expect(page.locator("[data-part=versions]")).to_contain_text("torch")
+    ways = page.locator("[data-part=computing]")
+    expect(ways).to_contain_text("ONNX Runtime")
+    expect(ways.locator("tr", has=page.locator("b", has_text="fp8")).first).to_contain_text("dB")
 
     plot = page.locator("[data-part=memory] .dr-sys-plot")
     plot.focus()

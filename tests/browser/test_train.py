@@ -70,6 +70,27 @@ def settings_are_kept(page: Page, values: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
+def crop_by_keys(page: Page) -> None:
+    """Arrows move the frame, with Shift they change its size, with Alt by a pixel; the frame ends where it began."""
+    frame, left = page.locator("#train_crop .dr-train-box"), "one => Number.parseFloat(one.style.left)"
+    frame.focus()
+    size = page.locator("#train_crop .dr-train-size")
+    begun = frame.evaluate(left)
+    page.keyboard.press("ArrowLeft")
+    assert frame.evaluate(left) < begun
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Alt+ArrowRight")
+    assert abs(frame.evaluate(left) - begun - 100 / 160) < 0.01
+    page.keyboard.press("Alt+ArrowLeft")
+    page.keyboard.press("Shift+ArrowUp")
+    expect(size).to_have_text("125 × 125 of 160 × 128")
+    page.get_by_label("Shape").select_option("")
+    page.get_by_label("Shape").select_option("1")
+    page.locator("[data-do=train-crop-whole]").click()
+    page.get_by_label("Shape").select_option("1")
+    expect(size).to_have_text("128 × 128 of 160 × 128")
+
+
 def test_from_pictures_to_a_lora_in_a_prompt(real: Server, open_page: Open):
     page = train_tab(open_page(real))
     expect(page.locator(".dr-train-none")).to_contain_text("Teach a model something it has never seen")
@@ -88,8 +109,12 @@ def test_from_pictures_to_a_lora_in_a_prompt(real: Server, open_page: Open):
     page.get_by_label("2.png: choose what is used").click()
     page.get_by_label("Shape").select_option("1")
     expect(page.locator("#train_crop .dr-train-size")).to_have_text("128 × 128 of 160 × 128")
+    crop_by_keys(page)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".dr-train-cropped")).to_have_count(1)
+    for key, focused in (("Control+ArrowDown", 1), ("Alt+ArrowDown", 2), ("Control+ArrowUp", 1)):
+        (captions.first if focused == 1 and key == "Control+ArrowDown" else page.locator(":focus")).press(key)
+        expect(captions.nth(focused)).to_be_focused()
     page.select_option("#train_tool", "add_front")
     page.fill("#train_tag", "zorb")
     page.get_by_role("button", name="Apply", exact=True).click()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from PIL import Image
 
+from modules.server.fields import read
+from modules.settings import Settings
 from tests.compat.conftest import Theatre, pixels, samples
 from tests.compat.samples.scripts.native import Native
 
@@ -89,3 +91,14 @@ def test_what_the_web_process_says_about_scripts(theatre: Theatre):
     assert grades["every_hook.py"]["grade"] == "A"
     assert "torch" in grades["every_hook.py"]["reasons"][0]
     assert infos["native sample", True]["args"][0]["label"] == "Raise in"
+
+
+def test_a_parameters_text_fills_the_options_of_scripts_for_the_api(theatre: Theatre):
+    begun = samples(theatre.make(alwayson_scripts={"every hook": {"args": [True, "dawn", 2]}}))[0].infotext
+    body = {"infotext": begun, "prompt": "a red circle"}
+    asked = read(body, "txt2img", lambda sent, _: str(sent), Settings(), theatre.scripts.told_by).request
+    [args] = [about["args"] for name, about in asked.alwayson_scripts.items() if name == "every hook"]
+    assert args[:3] == [True, "dawn", 1]  # the third has no key in the text
+    again = samples(theatre.make(alwayson_scripts=asked.alwayson_scripts))[0].infotext
+    assert again.startswith("a red circle, dawn")
+    assert theatre.scripts.told_by("a pear\nSteps: 2, Seed: 1, Sampler: Euler", "txt2img") == {}

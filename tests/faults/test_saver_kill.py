@@ -21,7 +21,7 @@ from modules.saver import sweep
 
 KILLS = 20
 SAVES = """
-import itertools, sys
+import itertools, os, sys
 from pathlib import Path
 from PIL import Image
 from modules.folders import Folders
@@ -33,8 +33,8 @@ formats = ("png", "jpg", "webp")
 print("ready", flush=True)
 for n in itertools.count():
     settings = {"samples_format": formats[n % 3], "grid_format": formats[n % 3], "save_txt": True}
-    saver.save(noise, resolved=resolved(seed=n, settings=settings), index=0, job=f"job-{n}", saved=n % 4 != 3)
-    saver.save(noise, resolved=resolved(seed=n, settings=settings), index=-1, job=f"job-{n}", kind="grid")
+    saver.save(noise, resolved=resolved(seed=n, settings=settings), index=0, job=f"job-{os.getpid()}-{n}", saved=n % 4 != 3)
+    saver.save(noise, resolved=resolved(seed=n, settings=settings), index=-1, job=f"job-{os.getpid()}-{n}", kind="grid")
 """
 
 
@@ -63,7 +63,7 @@ def check_all(folders: Folders) -> int:
     if index.exists():
         with contextlib.closing(sqlite3.connect(index)) as db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    paths = [p for p in folders.data.rglob("*") if p.is_file() and p.suffix != ".tmp" and not p.name.startswith(index.name)]
+    paths = [p for p in folders.data.rglob("*") if p.is_file() and p.suffix not in (".tmp", ".jsonl") and not p.name.startswith(index.name)]
     for path in paths:
         if path.suffix == ".txt":
             assert path.read_text(encoding="utf-8").strip().endswith(VERSION), path

@@ -106,7 +106,7 @@ def test_a_field_of_a_controlnet_unit() -> None:
         ("Steps", 0, "must lie between 1 and 1000"),
         ("Size", "64", "WIDTHxHEIGHT"),
         ("Face restore", "perhaps", "codeformer, gfpgan"),
-        ("FP8 mode", "Enable", "is not there"),
+        ("FP8 mode", "Perhaps", "Enable for SDXL"),
         ("Clip skip", 99, "must lie between"),
     ],
 )

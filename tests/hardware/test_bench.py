@@ -14,6 +14,7 @@ from modules.hardware import bench, detect
 from modules.hardware.bench import Bench
 from modules.hardware.detect import Device
 from modules.hardware.memory import cuda_figures, memory
+from modules.hardware.speed import half_gain
 
 CARD = Device(kind="cuda", torch_name="cuda:0", name="Card", memory_bytes=8 * 2**30)
 CPU = Device(kind="cpu", torch_name="cpu", name="Processor", memory_bytes=16 * 2**30)
@@ -66,9 +67,7 @@ def test_a_card_is_tried_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(bench, "probe_in_child", lambda name: {"devices": [tried.to_data()], "diagnoses": [], "error": ""})
     found = Bench.choose({"no_half_vae": True, "medvram": True}, 0)
     assert (found.dtype, found.vae_dtype, found.policy, found.notes) == ("float16", "float32", "medvram", ("a diagnosis",))
-    assert found.step_down()
-    assert found.policy == "lowvram"
-    assert not found.step_down()
+    assert [found.step_down() and found.policy for _ in range(3)] == ["streamed", "lowvram", False]
 
 
 def test_place_changes_the_vae_alone_when_it_needs_another_type():
@@ -130,3 +129,17 @@ def test_cuda_memory_without_a_card_says_so():
     if torch.cuda.is_available():
         pytest.skip("there is a card here")
     assert "error" in memory("cuda", "cuda:0")["cuda"]
+
+
+def test_half_precision_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    cache, asked = tmp_path / "hardware.json", []
+    monkeypatch.setattr(bench, "half_gain", lambda dtype: asked.append(dtype) or 1.234)
+    flags = {"use_cpu": ["all"], "precision": "fastest"}
+    first, second = (Bench.choose(flags, 0, cache) for _ in range(2))
+    assert asked == ["bfloat16"]
+    assert first.dtype == second.dtype == "bfloat16"
+    assert "1.2 times as fast" in " ".join(second.notes)
+
+
+def test_half_precision_is_measured_with_real_kernels():
+    assert 0.01 < half_gain("bfloat16") < 100

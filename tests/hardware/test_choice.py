@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modules.faults import SetupFault
-from modules.hardware.choice import choose_dtypes, pick, unusable
+from modules.hardware.choice import asks_for_speed, choose_dtypes, pick, unusable
 from modules.hardware.detect import Device
 
 ALL = ("float32", "float16", "bfloat16")
@@ -73,3 +73,30 @@ def test_a_device_that_computes_nothing_right_cannot_be_used():
     assert unusable(CPU) is None
     broken = device("cuda", dtypes=(), refused={"all": "trying the devices ended the process (signal 11)"})
     assert "signal 11" in (unusable(broken) or "")
+
+
+@pytest.mark.parametrize(
+    ("precision", "gain", "wanted", "words"),
+    [
+        ("fastest", 1.9, "bfloat16", ["bfloat16 is 1.9 times as fast as float32 on this processor."]),
+        ("fastest", 1.1, "float32", ["bfloat16 is 1.1 times as fast as float32 on this processor: computing in float32."]),
+        ("half", 0.4, "bfloat16", ["bfloat16 is 0.4 times as fast as float32 on this processor; start without --precision half."]),
+        ("half", None, "bfloat16", []),
+        ("autocast", 1.9, "float32", []),
+    ],
+)
+def test_the_processor_computes_in_half_precision_where_it_is_faster(precision: str, gain: float | None, wanted: str, words: list[str]):
+    assert choose_dtypes(CPU, {"precision": precision}, gain) == (wanted, wanted, words)
+
+
+def test_speed_is_asked_for_on_the_processor_alone():
+    assert asks_for_speed(CPU, {"precision": "fastest"})
+    assert not asks_for_speed(CPU, {"precision": "autocast"})
+    assert not asks_for_speed(CPU, {"precision": "fastest", "no_half": True})
+    assert not asks_for_speed(device("cuda"), {"precision": "fastest"})
+    assert choose_dtypes(device("cuda"), {"precision": "fastest"}) == ("float16", "float16", [])
+
+
+def test_no_half_precision_is_no_question_of_speed():
+    [note] = choose_dtypes(device("cpu", dtypes=("float32",)), {"precision": "fastest"}, None)[2]
+    assert "does not work" in note

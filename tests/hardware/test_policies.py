@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.hooks.group_offloading import _is_group_offload_enabled as is_group_offloaded
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from modules.hardware import policies
+from modules.hardware.policies import Part
 
 
 class Recorder:
@@ -26,13 +28,17 @@ class Recorder:
         return call
 
 
+SPARED = ["enable_slicing", "enable_tiling"]
+
+
 @pytest.mark.parametrize(
     ("policy", "calls"),
     [
         ("resident", ["to cuda:1"]),
-        ("tiled", ["to cuda:1", "enable_slicing", "enable_tiling"]),
-        ("medvram", ["enable_model_cpu_offload device=cuda:1", "enable_slicing", "enable_tiling"]),
-        ("lowvram", ["enable_sequential_cpu_offload device=cuda:1", "enable_slicing", "enable_tiling"]),
+        ("tiled", ["to cuda:1", *SPARED]),
+        ("attention", ["to cuda:1", *SPARED, "enable_attention_slicing"]),
+        ("medvram", ["enable_model_cpu_offload device=cuda:1", *SPARED]),
+        ("lowvram", ["enable_sequential_cpu_offload device=cuda:1", *SPARED]),
     ],
 )
 def test_what_a_policy_asks_of_diffusers(policy: str, calls: list[str]):
@@ -43,10 +49,21 @@ def test_what_a_policy_asks_of_diffusers(policy: str, calls: list[str]):
 
 
 def test_the_ladder_leads_from_fast_to_careful():
-    assert policies.ladder("cuda") == ["resident", "tiled", "medvram", "lowvram"]
+    assert policies.ladder("cuda") == ["resident", "tiled", "encoders", "medvram", "streamed", "lowvram"]
     assert policies.ladder("cpu") == ["resident", "tiled"]
-    assert [policies.after(p, "cuda") for p in policies.ladder("cuda")] == ["tiled", "medvram", "lowvram", None]
-    assert policies.after("tiled", "mps") is None
+    assert policies.ladder("mps") == ["resident", "tiled", "attention"]
+    assert [policies.after(p, "cuda") for p in policies.ladder("cuda")] == ["tiled", "encoders", "medvram", "streamed", "lowvram", None]
+    assert policies.after("attention", "mps") is None
+
+
+def test_what_lies_on_the_device_falls_down_the_ladder():
+    parts = {"text_encoder": Part(500, 40), "unet": Part(3400, 60), "vae": Part(320, 10)}
+    held = {name: [policies.POLICIES.get(name).held(parts, at) for at in parts] for name in policies.ladder("cuda")}
+    assert held["resident"] == held["tiled"] == [4220] * 3
+    assert held["encoders"] == [3800, 3720, 3720]
+    assert held["medvram"] == [500, 3400, 320]
+    assert held["streamed"] == [80, 120, 20]
+    assert held["lowvram"] == [40, 60, 10]
 
 
 @pytest.mark.parametrize(
@@ -95,13 +112,29 @@ def picture(pipeline: Any) -> torch.Tensor:
     return made.images
 
 
-def test_policies_on_a_real_pipeline_on_the_cpu(tiny: Any):
-    policies.POLICIES.get("resident").apply(tiny, "cpu")
-    plain = picture(tiny)
-    policies.POLICIES.get("tiled").apply(tiny, "cpu")
-    assert tiny.vae.use_slicing
-    assert tiny.vae.use_tiling
+@pytest.mark.parametrize("name", [name for name, policy in policies.POLICIES if policy.ran])
+def test_every_policy_makes_the_picture_and_is_taken_off_again(tiny: Any, name: str):
+    """On the CPU, where streams have no meaning; layers and parts are put in place and taken away all the same."""
+    plain, policy = picture(tiny), policies.POLICIES.get(name)
+    policy.apply(tiny, "cpu")
+    assert tiny.vae.use_tiling == policy.spares_vae
     spared = picture(tiny)
     assert plain.shape == spared.shape
-    assert torch.isfinite(spared).all()
     assert float((plain - spared).abs().max()) < 0.5  # tiles see less of their surroundings, the picture is the same one
+    policy.lift(tiny)
+    assert not tiny.vae.use_tiling
+    assert not any(is_group_offloaded(part) or hasattr(part, "_hf_hook") for part in (tiny.unet, tiny.vae, tiny.text_encoder))
+    assert torch.equal(picture(tiny), plain), "as if it had never been there"
+
+
+def test_the_text_encoders_layers_visit_the_device(tiny: Any):
+    policy = policies.POLICIES.get("encoders")
+    ids = torch.ones((1, 8), dtype=torch.long)
+    plain = tiny.text_encoder(ids).last_hidden_state
+    policy.apply(tiny, "cpu")
+    try:
+        assert is_group_offloaded(tiny.text_encoder)
+        assert not is_group_offloaded(tiny.unet)
+        assert torch.equal(tiny.text_encoder(ids).last_hidden_state, plain)
+    finally:
+        policy.lift(tiny)

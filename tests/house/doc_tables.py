@@ -8,15 +8,13 @@ A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`. Start
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from modules import flags
-from modules.backends.table import BACKENDS
 from modules.caption import CAPTIONERS
 from modules.control.maps import MAPS, Needed
 from modules.families import FAMILIES
@@ -33,11 +31,10 @@ from modules.server.fields import DEFAULTS, IMG2IMG_DEFAULTS
 from modules.server.rules import RULES
 from modules.settings import Settings
 from modules.steering import OPTIONS
-from modules.weights.quantisers import QUANTISERS
-from tests.house import api_page
+from tests.house import api_page, computing_tables
+from tests.house.markdown import table
 from tests.house.tree import ROOT
 
-DEVICES = ("cuda", "rocm", "xpu", "mps", "directml", "cpu")
 PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n)(?P<body>.*?)(<!-- end of table -->)", re.DOTALL)
 TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false", list: "list", tuple: "list", dict: "object"}
 
@@ -51,13 +48,6 @@ TRAINING: dict[str, type] = {
     "Pictures of the class": Prior,
     "Watching and saving": Watching,
 }
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
-    columns = list(head)
-    lines = [columns, ["---"] * len(columns), *(list(row) for row in rows)]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |\n" for line in lines)
 
 
 def code(value: Any) -> str:
@@ -175,22 +165,6 @@ def steering_table() -> str:
     return table(("Way", "Fields and settings", "Works for", "Source"), rows)
 
 
-def backends_table() -> str:
-    """Every backend, how near it must be to eager, and where it is described."""
-    rows = [
-        (
-            f"`{name}`",
-            row.title,
-            row.help,
-            ", ".join(f"{kind} {share:g}" for kind, share in row.tolerance.items()),
-            "every size" if row.any_size else "one size",
-            row.source,
-        )
-        for name, row in BACKENDS
-    ]
-    return table(("Name", "Title", "What it is", "Allowed difference", "Built for", "Source"), rows)
-
-
 def commands_table() -> str:
     """The sub-commands of launch.py."""
     return table(("Command", "What it does"), [(f"`python launch.py {name}`", what) for name, what in flags.COMMANDS.items()])
@@ -246,30 +220,6 @@ def captioners_table() -> str:
         for known in kind.published
     ]
     return table(("Kind", "Model", "What it does", "GB in 32, 16, about 8, 4 bits", "Licence", "Good to know"), rows)
-
-
-def quantisers_table() -> str:
-    """Every quantiser, with the figures that benchmarks.quantisation kept."""
-    figures = json.loads((ROOT / "benchmarks" / "quantisation.json").read_text(encoding="utf-8"))
-    rows = [
-        (
-            f"`{name}`",
-            row.title,
-            f"{row.bytes_per_weight:g}",
-            _figure(figures["rows"].get(name), figures["full_bytes"]),
-            f"`{row.needs}` ({row.licence})" if row.needs else "nothing",
-            ", ".join(kind for kind in DEVICES if not row.refused.get(kind)),
-            row.ran or "not run here",
-            row.note,
-        )
-        for name, row in QUANTISERS
-    ]
-    heads = ("Name", "Title", "Bytes a weight", "PSNR; memory; time", "Needs", "Devices", "Ran on", "Good to know")
-    return f"Figures: `{figures['command']}` ({figures['machine']}).\n\n" + table(heads, rows)
-
-
-def _figure(row: dict[str, float] | None, full_bytes: int) -> str:
-    return f"{row['psnr_db']:g} dB; {row['bytes'] / full_bytes:.2f}; {row['seconds_ratio']:g}" if row else "not measured"
 
 
 def _sizes(gigabytes: float, *, alone: bool) -> str:
@@ -352,7 +302,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "captioners": captioners_table,
     "caption-request": caption_request_table,
     "caption-folder": caption_folder_table,
-    "quantisers": quantisers_table,
+    "quantisers": computing_tables.quantisers_table,
     "settings": settings_table,
     "request": request_table,
     "accepted": accepted_table,
@@ -361,7 +311,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "samplers": samplers_table,
     "schedules": schedules_table,
     "steering": steering_table,
-    "backends": backends_table,
+    "backends": computing_tables.backends_table,
+    "attentions": computing_tables.attentions_table,
     "commands": commands_table,
     "flags": flags_table,
     "roles": roles_table,

@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "tools": TENSORS | PICTURES,
     "upkeep": TENSORS | PICTURES | {"certifi"},
     "library": PICTURES | {"filelock"},  # previews; one process fills the index
+    "cluster": PICTURES | {"filelock", "ray"},  # torch comes into the worker there with processing/
     "jobs": frozenset({"filelock"}),  # torch comes into the worker with processing/, the queue itself never sees it
     "users": frozenset({"argon2", "limits", "filelock"}),
     "work": TENSORS | PICTURES,
@@ -68,6 +69,9 @@ LATE_OWN: dict[tuple[str, str], str] = {
     ("modules/compat/names_prompt.py", "modules.compat.noise"): "torch, in the worker process alone",
     ("modules/train/data/cropping.py", "modules.train.data.looking"): "scikit-image and OpenCV, when a picture is looked at",
     ("modules/compat/names_prompt.py", "modules.samplers.philox"): "numpy, when a script draws NVIDIA's numbers",
+    ("modules/app.py", "modules.cluster"): "nothing of it without --cluster",
+    ("modules/cluster/bridge.py", "modules.cluster.ties"): "Ray, when a cluster is spoken to; who tests a bridge need not have it",
+    ("modules/cli/cluster.py", "modules.hardware"): "torch, when a machine joins without being told how many may work on it",
 }
 
 

@@ -13,6 +13,7 @@ from tests.house.tree import ROOT, File, Finding, Tree, report
 
 # Names that do nothing by design -> why.
 IDLE = {
+    "cache_fp16_weight": "LoRAs work beside 8-bit weights in full precision anyway; it is taken so that A1111's config.json is understood",
     "ngrok_region": "ngrok chooses the nearest region; the flag is taken so that A1111's command lines work",
     "api": "the API is always served; the flag is taken so that A1111's command lines work",
     "api_forbid_local_requests": "addresses of this network are never fetched; it is taken so that A1111's config.json is understood",

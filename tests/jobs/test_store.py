@@ -61,7 +61,7 @@ def test_a_skip_that_was_left_takes_no_interrupt_back(store: JobStore) -> None:
     assert store.ask_running(job, "interrupt")
     assert store.ask_running(job, "skip")
     store.clear_asked(job, "skip")
-    assert store.asked(job) == "interrupt"
+    assert store.asked([job]) == {job: "interrupt"}
     assert store.requeue(job, fault=None).state == "canceled"
 
 

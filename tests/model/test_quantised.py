@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,24 @@ def test_a_job_makes_a_folder_that_is_found_listed_and_loaded(shelf: Shelf, fami
 def test_a_job_that_cannot_be_done_is_refused_when_it_is_asked_for(shelf: Shelf, folder: Path, asked: dict[str, str], words: str):
     with pytest.raises((RequestFault, UnknownName), match=words):
         shelf.plan("quantise", source=folder.name, **asked)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"fp8_storage": "Enable"}, {"unet": "fp8", "text_encoder": "fp8"}),
+        ({"fp8_storage": "Enable", "quantise_unet": "nf4"}, {"unet": "nf4", "text_encoder": "fp8"}),
+        ({"fp8_storage": "Enable for SDXL"}, {}),
+        ({"fp8_storage": "Disable"}, {}),
+    ],
+)
+def test_a1111s_setting_for_float8(folder: Path, settings: dict[str, str], wanted: dict[str, str]):
+    assert quantisers_of(checkpoint(folder), settings) == wanted
+
+
+def test_a1111s_text_about_float8(folder: Path):
+    text = "an apple\nSteps: 4, Sampler: Euler, Seed: 1, Size: 64x64, FP8 weight: Enable for SDXL, Cache FP16 weight for LoRA: True"
+    asked = to_request(parse(text))["override_settings"]
+    assert (asked["fp8_storage"], asked["cache_fp16_weight"]) == ("Enable for SDXL", True)
+    sdxl = dataclasses.replace(checkpoint(folder), family="sdxl", format="file")
+    assert quantisers_of(sdxl, asked) == {"unet": "fp8", "text_encoder": "fp8", "text_encoder_2": "fp8"}

@@ -233,7 +233,13 @@ def test_loras_go_on_in_a_refiner_that_they_fit_and_the_others_are_named(stage: 
 
 def test_offloading_goes_on_in_a_run_whose_model_was_set_aside(stage: Stage, model: Any) -> None:
     careful = Stage()
-    careful.slot = Slot(lambda p: p.enable_model_cpu_offload(device="cpu"), policies.lift, "float32", lambda: 2**40, aside=policies.aside)
+    careful.slot = Slot(
+        lambda p: p.enable_model_cpu_offload(device="cpu"),
+        policies.POLICIES.get("medvram").lift,
+        "float32",
+        lambda: 2**40,
+        aside=policies.aside,
+    )
     asked = refined(model("sd15"), model("sd15 other"), 0.45)
     for _ in range(2):
         assert torch.allclose(careful.latents(asked).latents, stage.latents(asked).latents, atol=0.01)

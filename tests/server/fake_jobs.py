@@ -156,6 +156,9 @@ class FakeJobs:
             return next(iter(self.lives.values()), None)
         return self.lives.get(self.get(id_or_key).id)
 
+    def live_of(self, job_id: str) -> Live | None:
+        return self.live(job_id)
+
     def position(self, id_or_key: str) -> tuple[int, int] | None:
         waiting = [job.id for job in self.list(states=("queued",))]
         job = self.get(id_or_key)

@@ -121,3 +121,14 @@ def test_faults_stand_in_a_log_of_their_own_while_the_server_runs(tmp_path: Path
     assert "begins" in text
     assert "ERROR modules.somewhere: that went wrong" in text
     assert "after the end" not in text
+
+
+def test_what_can_compute_is_listed_for_programs(client: TestClient) -> None:
+    found = client.get("/api/v2/computing").json()
+    assert found["device"] == "cpu"
+    assert {row["name"]: bool(row["why"]) for row in found["backends"]}["eager"] is False
+    assert next(row for row in found["attentions"] if row["name"] == "sage")["why"]
+    assert next(row for row in found["caches"] if row["name"] == "MagCache")["families"] == ["flux"]
+    assert found["quantisers"][0]["psnr_db"] > 25
+    labels = {row["value"]: row["label"] for row in client.get("/api/v2/choices/quantisers").json()["items"]}
+    assert " dB, " in labels["fp8"]

@@ -1,16 +1,14 @@
-"""Token merging and caches: the published algorithms, written out plainly, against ours."""
+"""Token merging: the published algorithm, written out plainly, against ours."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
-from diffusers import FasterCacheConfig, FirstBlockCacheConfig, PyramidAttentionBroadcastConfig
 
 from modules.steering.merging import Grid, largest, matched
-from tests.steering.conftest import STEPS, Bench
+from tests.steering.conftest import Bench
 
 RATIO = {"token_merging_ratio": 0.5}
 
@@ -109,109 +107,3 @@ def test_what_was_merged_is_known(bench: Callable[[str], Bench]):
     assert made.made(settings=ratios)[1].infotext == {"Token merging ratio": 0.3}
     assert made.made(settings=ratios, stage="img2img")[1].infotext == {"Token merging ratio": 0.7}
     assert made.made(settings=ratios, stage="hires")[1].infotext == {"Token merging ratio hr": 0.5}
-
-
-def counted(made: Bench, modules: list[Any], **asked: Any) -> list[int]:
-    """How often each module computed in a steered run."""
-    counts = [0] * len(modules)
-
-    def count(n: int) -> Callable[..., None]:
-        def add(module: Any, given: Any, out: Any) -> None:
-            counts[n] += 1
-
-        return add
-
-    handles = [m.register_forward_hook(count(n)) for n, m in enumerate(modules)]
-    made.steered(**asked)
-    for handle in handles:
-        handle.remove()
-    return counts
-
-
-@pytest.mark.parametrize(
-    ("interval", "depth", "wanted"),
-    [(2, 1, [4, 2, 2, 2, 2, 2, 2, 2, 4]), (3, 2, [4, 4, 2, 2, 2, 2, 2, 4, 4]), (9, 3, [4, 4, 4, 1, 1, 1, 4, 4, 4])],
-)
-def test_deep_blocks_compute_every_so_many_calls(bench: Callable[[str], Bench], interval: int, depth: int, wanted: list[int]):
-    made = bench("sd1")
-    unet = made.network
-    first = [block.resnets[0].conv1 for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks)]
-    assert counted(made, first, cache="DeepCache", cache_interval=interval, cache_depth=depth) == wanted
-
-
-def test_a_cached_call_is_the_shallow_network_on_the_kept_features(bench: Callable[[str], Bench]):
-    """The second call, written out: one level down and up around what the level below gave in the first call."""
-    made = bench("sd1")
-    unet = made.network
-    kept: list[torch.Tensor] = []
-    calls: list[dict[str, Any]] = []
-    seen = [
-        unet.up_blocks[-2].register_forward_hook(lambda module, given, out: kept.append(out)),
-        unet.conv_in.register_forward_hook(lambda module, given, out: calls.append({"x": out})),
-        unet.time_embedding.register_forward_hook(lambda module, given, out: calls[-1].__setitem__("emb", out) if calls else None),
-        unet.conv_out.register_forward_hook(lambda module, given, out: calls[-1].__setitem__("out", out)),
-    ]
-    embeddings: list[torch.Tensor] = []
-    seen.append(unet.time_embedding.register_forward_hook(lambda module, given, out: embeddings.append(out)))
-    made.steered(cache="DeepCache", cache_interval=2)
-    for handle in seen:
-        handle.remove()
-    given = made.arguments((1,))
-    text = torch.cat([given["negative_prompt_embeds"], given["prompt_embeds"]])
-    with torch.inference_mode():
-        x, down = calls[1]["x"], unet.down_blocks[0]
-        _, skips = down(hidden_states=x, temb=embeddings[1], encoder_hidden_states=text)
-        up = unet.up_blocks[-1]
-        skips = (x, *skips)[: len(up.resnets)]
-        y = up(hidden_states=kept[0], temb=embeddings[1], res_hidden_states_tuple=skips, encoder_hidden_states=text)
-        wanted = unet.conv_out(unet.conv_act(unet.conv_norm_out(y)))
-    assert torch.allclose(wanted, calls[1]["out"], atol=1e-5)
-
-
-def test_rows_that_change_are_computed_anew(bench: Callable[[str], Bench]):
-    """An unguided call has fewer rows than what was kept."""
-    made = bench("sd1")
-    mid = [made.network.mid_block.resnets[0].conv1]
-    assert counted(made, mid, cache="DeepCache", cache_interval=20) == [1]
-    assert counted(made, mid, cache="DeepCache", cache_interval=20, cfg_stop=0.5) == [2]
-
-
-@pytest.mark.parametrize("scale", [5.0, 1.0])
-def test_first_block_cache_is_that_of_diffusers(bench: Callable[[str], Bench], scale: float):
-    made = bench("flux")
-    plain = made.plain(scale=scale, num_inference_steps=12)
-    made.network.enable_cache(FirstBlockCacheConfig(threshold=0.6))
-    wanted = made.plain(scale=scale, num_inference_steps=12)
-    made.network.disable_cache()
-    asked = {"cache": "First block", "cache_threshold": 0.6, "call": {"num_inference_steps": 12}}
-    assert torch.equal(wanted, made.steered(scale=scale, **asked))
-    assert not torch.equal(wanted, plain)
-    assert not made.network.is_cache_enabled
-
-
-@pytest.mark.parametrize("name", ["Pyramid attention", "FasterCache"])
-def test_attention_caches_are_those_of_diffusers(bench: Callable[[str], Bench], name: str):
-    made = bench("flux")
-    time: Any = lambda: made.pipeline._current_timestep  # noqa: E731
-    config = (
-        PyramidAttentionBroadcastConfig(spatial_attention_block_skip_range=2, current_timestep_callback=time)
-        if name == "Pyramid attention"
-        else FasterCacheConfig(
-            is_guidance_distilled=True, tensor_format="BCHW", attention_weight_callback=lambda _: 0.5, current_timestep_callback=time
-        )
-    )
-    made.network.enable_cache(config)
-    wanted = made.plain(scale=1.0)
-    made.network.disable_cache()
-    assert torch.equal(wanted, made.steered(scale=1.0, cache=name))
-    assert not torch.equal(wanted, made.plain(scale=1.0))
-
-
-@pytest.mark.parametrize("cache", ["First block", "Pyramid attention", "FasterCache"])
-def test_caches_in_pipelines_that_do_not_name_their_calls(bench: Callable[[str], Bench], cache: str):
-    made = bench("flux").as_class("FluxImg2ImgPipeline")
-    layers = [made.network.proj_out, made.network.single_transformer_blocks[0].proj_out]
-    whole, late = counted(made, layers, scale=1.0, cache=cache, cache_threshold=1.0)
-    assert whole == STEPS
-    assert late == (1 if cache == "First block" else STEPS)
-    assert not torch.allclose(made.plain(scale=1.0), made.steered(scale=1.0, cache=cache, cache_threshold=1.0), atol=1e-6)

@@ -40,7 +40,7 @@ OTHERS = [
 
 
 def cache_of(kind: str) -> str:
-    return {"flux": "First block", "sd3": "None", "sd3.5": "None"}.get(kind, "DeepCache")
+    return {"flux": "First block", "sd3": "TaylorSeer", "sd3.5": "Pyramid attention"}.get(kind, "DeepCache")
 
 
 @pytest.mark.parametrize("kind", BUILT)

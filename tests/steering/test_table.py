@@ -13,11 +13,13 @@ from modules.faults import RequestFault
 from modules.knobs import knobs_of
 from modules.request import Steering
 from modules.settings import Settings
+from modules.steering.caches import CACHES
 from modules.steering.table import ALL, FREEU, OPTIONS, UNETS, check, freeu_values, is_tiling, merging_ratio, numbers, places, useless
 
 
 def test_every_field_belongs_to_a_row():
     told = {name for option in OPTIONS for name in option.fields}
+    assert {option.value for option in OPTIONS if "cache" in option.fields} == set(CACHES.names())
     assert told == {field.name for field in dataclasses.fields(Steering)}
 
 
@@ -54,7 +56,9 @@ def test_nothing_is_on_by_default():
         ({"slg_scale": 3.0}, "sd1", 2, True, "Skip-layer guidance has no effect on X."),
         ({"cfg_rescale": 0.7}, "sd1", 2, False, "CFG rescale has no effect on X without guidance (CFG scale above 1)."),
         ({"cache": "DeepCache"}, "sd3", 2, True, "DeepCache has no effect on X."),
-        ({"cache": "First block"}, "sd3", 2, True, "First block cache has no effect on X."),
+        ({"cache": "First block"}, "sd1", 2, True, "First block cache has no effect on X."),
+        ({"cache": "MagCache"}, "sd3", 2, True, "MagCache has no effect on X."),
+        ({"cache": "TaylorSeer"}, "sdxl", 2, True, "TaylorSeer has no effect on X."),
         ({"cache": "FasterCache"}, "flux", 1, True, "FasterCache has no effect on X with a CFG scale above 1."),
         ({"tiling": True}, "flux", 1, True, "Tiling has no effect on X."),
         ({"cfg_start": 0.2}, "sd1", 3, True, "Guidance start has no effect on X."),
@@ -116,9 +120,10 @@ def test_layers_are_read():
         ({"slg_layers": ""}, "slg_layers"),
         ({"slg_layers": "-1"}, "slg_layers"),
         ({"cfg_start": 0.5, "cfg_stop": 0.5}, "cfg_start"),
+        ({"cache": "First Blok"}, "cache"),
     ],
 )
-def test_layers_that_cannot_be_read_are_named(asked, field: str):
+def test_what_cannot_be_read_is_named(asked, field: str):
     with pytest.raises(RequestFault) as caught:
         check(Steering(**asked))
     assert caught.value.field == field

@@ -177,6 +177,39 @@ def test_a_second_import_takes_what_is_new_and_then_nothing(small: Desk):
     assert len(imports.past(small.folders)) == 2
 
 
+def test_the_styles_of_sd_next_come_along(small: Desk):
+    folder = small.root / "models" / "styles"
+    (folder / "art").mkdir(parents=True)
+    inked = {"name": "inked", "prompt": "{prompt}, ink, paper", "negative": "colour", "extra": "", "preview": "data:image/jpeg;base64,AAAA"}
+    more = [{"name": "Oil\tpaint", "prompt": "oil", "extra": "Steps: 30, Sampler: Euler", "wildcards": "COLOUR=red,blue"}, {"name": "None"}]
+    (folder / "inked.json").write_text(json.dumps(inked))
+    (folder / "art" / "more.json").write_text(json.dumps(more[:1]))
+    (folder / "bad.json").write_text("[1]")
+    (folder / "none.json").write_text(json.dumps(more[1]))
+    (folder / "note.txt").write_text("no style")
+    told = small.look()
+    assert [(style.name, style.prompt, style.negative_prompt) for style in told.styles] == [
+        ("inked", "{prompt}, ink, paper", "colour"), ("plain", "photo", ""), ("art/Oil paint", "oil", ""),
+    ]  # fmt: skip
+    assert told.styles_same == 1  # the one that styles.csv has too
+    bad, none, beside = told.problems
+    assert bad.startswith("styles/bad.json: it holds no style")
+    assert none.startswith("styles/none.json: name")
+    assert beside.startswith("art/Oil paint: only the prompts")
+    record, _ = small.take()
+    assert small.styles.get("art/Oil paint") == Style("art/Oil paint", "oil", "")
+    small.undo(record)
+    assert small.styles.list() == []
+
+
+def test_sd_next_names_another_folder_of_styles(small: Desk):
+    (small.root / "mine").mkdir()
+    (small.root / "mine" / "one.json").write_text(json.dumps({"name": "one", "prompt": "p", "negative_prompt": "n"}))
+    config = json.loads((small.root / "config.json").read_text())
+    (small.root / "config.json").write_text(json.dumps({**config, "styles_dir": "mine"}))
+    assert small.look().styles[-1] == Style("one", "p", "n")
+
+
 def test_parts_may_be_left_out(small: Desk):
     record, report = small.take(settings=False, models="leave", pictures=False, defaults=False)
     assert (record.settings, record.models, record.pictures, record.later, record.defaults) == ({}, [], [], {}, {})

@@ -224,7 +224,14 @@ def fake_app(data: Path, **jobs: Any) -> Any:
     def forecast(request: GenerationRequest, *, owner: str = "local") -> SimpleNamespace:
         seconds = request.steps * fake_jobs.step_s
         return SimpleNamespace(
-            pictures=request.batch_size * request.n_iter, seconds=seconds, sure=True, loads=0, memory_bytes=0, peak_bytes=0
+            pictures=request.batch_size * request.n_iter,
+            seconds=seconds,
+            sure=True,
+            loads=0,
+            memory_bytes=0,
+            peak_bytes=0,
+            policy="resident",
+            forecast_bytes=0,
         )
 
     styles = Styles(folders.styles_file)

@@ -9,7 +9,8 @@ import gradio as gr
 import pytest
 
 from modules.compat.cast import Cast
-from modules.web.script_values import configure, converted, keys_of, pasted, shown_value
+from modules.compat.pasting import converted, pasted
+from modules.web.script_values import configure, keys_of, shown_value
 from modules.web.ui_config import UiConfig
 
 

@@ -33,7 +33,8 @@ def save(saver: Saver, index: int = 0, *, kind: str = "sample", job: str = "job-
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+    """Of the files in it, but for what the saver notes about its jobs."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file() and path.parent.name != "receipts")
 
 
 @pytest.fixture
@@ -195,17 +196,27 @@ def test_threads_and_savers_take_each_name_once(folders: Folders, samples: Path)
     savers = [Saver(folders) for _ in range(2)]
     paths: list[str] = []
 
-    def work(saver: Saver) -> None:
+    def work(n: int) -> None:
         for _ in range(12):
-            paths.append(save(saver, settings={"samples_filename_pattern": "[none]"}).path)
+            paths.append(save(savers[n], job=f"job-{n}", settings={"samples_filename_pattern": "[none]"}).path)
 
-    threads = [threading.Thread(target=work, args=(savers[n % 2],)) for n in range(4)]
+    threads = [threading.Thread(target=work, args=(n % 2,)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(set(paths)) == 48
     assert names(samples) == [f"{n:05}.png" for n in range(48)]
+
+
+def test_a_job_that_is_made_again_is_given_its_pictures(folders: Folders, samples: Path) -> None:
+    """By the process that takes over from one which was killed before it could tell."""
+    first = [save(Saver(folders), index).path for index in (0, -1)]
+    again = Saver(folders)
+    assert [save(again, index).path for index in (0, -1)] == first
+    assert save(again).path not in first, "asked once more by the same process, it is another picture"
+    assert save(Saver(folders), seed=77).path not in first
+    assert len(names(samples)) == 4
 
 
 # --- what goes wrong ---

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter
 from fastapi import Path as InPath
 
+from modules.backends.attention import ATTENTIONS
 from modules.backends.table import BACKENDS
 from modules.caption.installed import captioners
 from modules.faults import UnknownName
+from modules.hardware.policies import POLICIES
 from modules.knobs import knobs_of
+from modules.machine.computing import cost
 from modules.plugins import assets, extensions
 from modules.request import GenerationRequest
 from modules.request.caption_folder import FolderRequest
@@ -28,6 +31,8 @@ from modules.server.errors import Refused
 from modules.server.scripts import listed
 from modules.server.v2.shapes import Answer, problems
 from modules.settings import Settings
+from modules.steering.caches import CACHES
+from modules.steering.caches import NONE as NO_CACHE
 from modules.upscale.finishing import names_of
 from modules.upscale.table import LATENT_MODES, NONE, upscaler_files, upscalers
 from modules.weights.quantisers import QUANTISERS
@@ -111,7 +116,13 @@ def lists_of(app: App) -> Mapping[str, List]:
         "background_removers": lambda: _plain([NONE, *names_of("background removal")]),
         "captioners": lambda: _plain(row.name for row in captioners(app.folders)[0]),
         "backends": lambda: [Choice(value=name, label=row.title, aliases=[]) for name, row in BACKENDS],
+        "attentions": lambda: [Choice(value=name, label=row.title, aliases=[]) for name, row in ATTENTIONS],
+        "caches": lambda: [*_plain([NO_CACHE]), *(Choice(value=name, label=row.title, aliases=[]) for name, row in CACHES)],
         "vaes": lambda: _plain([AUTOMATIC, NONE, *_files(app, "vae")]),
+        "memory_policies": lambda: [
+            Choice(value=AUTOMATIC, label="Automatic: the fastest that fits", aliases=[]),
+            *(Choice(value=name, label=f"{name}: {row.help}", aliases=[]) for name, row in POLICIES),
+        ],
         "quantisers": _quantisers,
         "modules": lambda: _plain([*_files(app, "vae"), *_files(app, "text_encoder")]),
         "scripts": lambda: _plain(script.name for script in listed(app) if not script.is_alwayson and script.name != FILMS),
@@ -121,8 +132,9 @@ def lists_of(app: App) -> Mapping[str, List]:
 
 
 def _quantisers() -> list[Choice]:
-    """Those whose package is missing say what to install."""
-    rows = [Choice(value=name, label=f"{name}: {row.missing or row.title}", aliases=[]) for name, row in QUANTISERS]
+    """With what each costs, as it was measured. Those whose package is missing say what to install."""
+    told = {name: ", ".join(words for words in (row.title, cost(name)) if words) for name, row in QUANTISERS}
+    rows = [Choice(value=name, label=f"{name}: {row.missing or told[name]}", aliases=[]) for name, row in QUANTISERS]
     return [*_plain([NONE]), *rows]
 
 

@@ -30,7 +30,7 @@ class ImportAsked:
     pictures: Annotated[bool, Knob("Pictures", help="The History finds them where they lie.")] = True
     settings: Annotated[bool, Knob("Settings", help="What config.json says and this program knows.")] = True
     defaults: Annotated[bool, Knob("Defaults of the forms", help="What ui-config.json sets differently from that program's own.")] = True
-    styles: Annotated[bool, Knob("Styles", help="Those of styles.csv.")] = True
+    styles: Annotated[bool, Knob("Styles", help="Those of styles.csv, and SD.Next's in models/styles.")] = True
 
 
 def read_asked(data: Mapping[str, Any]) -> ImportAsked:

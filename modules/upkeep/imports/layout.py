@@ -30,6 +30,7 @@ _DIRS: Mapping[str, str] = {
     "diffusers_dir": "Stable-diffusion", "unet_dir": "unet", "te_dir": "text_encoder", "text_encoder_dir": "text_encoder",
     "wildcards_dir": "wildcards",
 }  # fmt: skip
+STYLES = "styles"
 SMALL_BYTES = 20_000_000
 
 
@@ -37,7 +38,7 @@ SMALL_BYTES = 20_000_000
 class Layout:
     """A folder of another program. config, ui_config: its files; entries: for the setting extra_models_dirs; models: (kind, folder).
 
-    pictures: folders, none within another; styles: files; problems: what could not be used, in words.
+    pictures: folders, none within another; styles: files, and folders of SD.Next's kind; problems: what could not be used.
     """
 
     root: Path
@@ -62,8 +63,7 @@ def read_layout(text: str, own: Folders) -> Layout:
     models, lost = elsewhere(entries)
     pictures = _pictures(root, base, config)
     ui_config = _object(_under(base, flags.get("ui_config_file") or "ui-config.json"), problems)
-    styles = [base / "styles.csv", *([_under(base, flags["styles_file"])] if flags.get("styles_file") else [])]
-    found = tuple(dict.fromkeys(path for path in styles if path.is_file()))
+    found = _styles(base, flags, config)
     if not (config or models or pictures or found):
         raise RequestFault(
             "folder", "has no config.json, models or outputs of A1111, Forge or SD.Next in it; name the one with webui.py", got=text
@@ -143,6 +143,13 @@ def _pictures(root: Path, base: Path, config: Mapping[str, Any]) -> tuple[Path, 
     wanted = [_under(base, text) for text in (*PICTURES, *named)] + [_under(root, text) for text in named]
     there = [path for path in dict.fromkeys(wanted) if path.is_dir() and path not in (root, base)]
     return tuple(path for path in there if not any(path != other and path.is_relative_to(other) for other in there))
+
+
+def _styles(base: Path, flags: Mapping[str, str], config: Mapping[str, Any]) -> tuple[Path, ...]:
+    """A1111's file, SD.Next's folder, and where flags or settings put them."""
+    named = [value for value in (flags.get("styles_file"), config.get("styles_dir")) if isinstance(value, str) and value.strip()]
+    wanted = [base / "styles.csv", base / "models" / STYLES, *(_under(base, text) for text in named)]
+    return tuple(dict.fromkeys(path for path in wanted if path.is_file() or path.is_dir()))
 
 
 def _under(base: Path, text: str) -> Path:

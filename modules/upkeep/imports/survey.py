@@ -16,6 +16,7 @@ from modules.folders import Folders
 from modules.knobs import knobs_of
 from modules.library.pictures.rows import ENDINGS
 from modules.library.scan import FORMATS
+from modules.prompts.style_files import read_folder
 from modules.prompts.styles import Style, Styles, read_styles
 from modules.settings import Settings, SettingsStore, form_defaults
 from modules.upkeep.imports.layout import Layout, files_below, read_layout
@@ -87,9 +88,13 @@ def survey(text: str, folders: Folders, store: SettingsStore, styles: Styles) ->
     pictures = [row for folder in layout.pictures if (row := _pictures(folder, problems, until)).files]
     wanted, damage = [], []
     for path in layout.styles:
-        found, wrong = read_styles(path)
+        if path.is_dir():
+            found, wrong = read_folder(path)
+            damage += wrong
+        else:
+            found, why = read_styles(path)
+            damage += [f"{path.name}: {why}"] if why else []
         wanted += found
-        damage += [f"{path.name}: {wrong}"] if wrong else []
     new, same = _free(wanted, styles.list())
     defaults, left = defaults_of(layout.ui_config, form_defaults.read(folders))
     return Survey(

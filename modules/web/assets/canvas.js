@@ -425,6 +425,7 @@
     ["ArrowDown", "Look down", (canvas) => canvas.look(canvas.zoom, canvas.x, canvas.y - STEP_PX)],
     ["o", "Taller, and back", (canvas) => canvas.overlap()],
     ["s", "Full screen, and back", (canvas) => canvas.full()],
+    ["Ctrl+v", "Take a picture from the clipboard", () => false], // the event "paste" follows, which the owner of the canvas hears
     ["Escape", "Leave the full screen", (canvas) => (canvas.isFull ? canvas.full() : false)],
   ]);
 })();

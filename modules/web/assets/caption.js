@@ -234,9 +234,12 @@
     else if (field.name === "preset" || WRITING.includes(field.name)) paintWriting(model());
   });
   document.addEventListener("submit", (event) => { if (event.target.id === "caption_form") { event.preventDefault(); run(); } }, true);
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.closest?.("#caption_form input[type=text]:not([name=preset_name])")) { event.preventDefault(); run(); }
-  });
+  const onTab = () => darkroom.currentTab() === "caption" && !document.querySelector("dialog[open]");
+  darkroom.keys("Caption", (event) => onTab() && !event.repeat, [
+    ["Ctrl+Enter", "Write what the pictures show", () => { run(); }],
+    ["Enter", "The same, in a line of the form", (_, event) => (event.target.matches("#caption_form input[type=text]:not([name=preset_name])") ? void run() : false)],
+    ["Ctrl+v", "Take a picture from the clipboard", () => false], // the event "paste" follows, see below
+  ]);
   darkroom.on("caption-source", (button) => { form.source = button.dataset.source; keep(); paintForm(); });
   darkroom.on("caption-mode", (button) => { form.mode = button.dataset.mode; keep(); paintForm(); });
 

@@ -151,15 +151,17 @@
     bar.id = `${tab}_controlnet_tabs`;
     bar.setAttribute("role", "tablist");
     bar.setAttribute("aria-label", "ControlNet units");
-    bar.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (!step) return;
-      event.preventDefault();
-      choose(tab, (views[tab].chosen + step + count(tab)) % count(tab));
-      bar.children[views[tab].chosen].focus();
-    });
     return bar;
   };
+  const beside = (bar, step) => {
+    const tab = bar.id.replace("_controlnet_tabs", "");
+    choose(tab, (views[tab].chosen + step + count(tab)) % count(tab));
+    bar.children[views[tab].chosen].focus();
+  };
+  darkroom.keys("ControlNet units", (event) => event.target.closest?.(".dr-unit-tabs"), [
+    ["ArrowRight", "Unit on the right", (bar) => beside(bar, darkroom.rightward())],
+    ["ArrowLeft", "Unit on the left", (bar) => beside(bar, -darkroom.rightward())],
+  ]);
   const choose = (tab, n) => {
     const view = views[tab];
     darkroom.store.set(`control.${tab}`, n);

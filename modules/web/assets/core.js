@@ -3,6 +3,9 @@
 (() => {
   const darkroom = window.darkroom;
 
+  // 1, or -1 on a page that is read from right to left: what the arrow to the right means for things in a row.
+  darkroom.rightward = () => (document.documentElement.dir === "rtl" ? -1 : 1);
+
   darkroom.byId = (id) => document.getElementById(id);
 
   // Storage may be closed (private windows, full disk): the page then works without memory.

@@ -15,11 +15,12 @@
     if (place && place.textContent !== words) place.textContent = words;
   };
   const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.max(1, Math.round(bytes / 1e6))} MB`);
-  const words = ({ pictures, seconds, sure, loads, memory_bytes: memory, peak_bytes: peak }) => [
+  const words = ({ pictures, seconds, sure, loads, memory_bytes: memory, peak_bytes: peak, policy, forecast_bytes: forecast }) => [
     pictures === 1 ? "1 picture" : `${pictures} pictures`,
     seconds === null ? "time not known yet" : `about ${darkroom.seconds(seconds)}${sure ? "" : ", roughly"}`,
     loads ? "the model is loaded first" : "",
-    peak ? `${size(peak)} of memory, as before` : memory ? `weights ${size(memory)}` : "",
+    peak ? `${size(peak)} of memory, as before` : forecast ? `about ${size(forecast)} of memory` : memory ? `weights ${size(memory)}` : "",
+    policy && policy !== "resident" ? `memory policy ${policy}` : "",
   ].filter(Boolean).join(" · ");
   // Something to know about the form, for a moment; then the estimate again.
   darkroom.say = (tab, text) => {
@@ -73,7 +74,7 @@
     if (state.state !== "done" || !total) return;
     const about = expected[job.tab];
     const peak = whole.result.peak_bytes;
-    const took = `Took ${darkroom.seconds(total)}${about && !job.batch ? `; about ${darkroom.seconds(about)} were expected` : ""}`;
+    const took = `Took ${darkroom.seconds(total)}${about && !job.batch ? ` (${darkroom.seconds(about)} expected)` : ""}`;
     told[job.tab] = `${took}${peak ? ` · ${size(peak)} of memory at most` : ""}`;
     asked[job.tab] = ""; // the next look knows more
     put(job.tab, told[job.tab]);

@@ -107,6 +107,12 @@
     if (files.length) take(kind, files);
     else if (link) fetched(link).then((file) => take(kind, [file])).catch(() => state(kind, "Only pictures of this page and files can be dropped here."));
   }, true);
+  const here = () => darkroom.currentTab() === "extras" && !document.querySelector("dialog[open]") && !darkroom.lightboxOpen();
+  darkroom.keys("Extras", here, [
+    ["Ctrl+Enter", "Generate", (_, event) => (event.repeat ? false : darkroom.afterTyping(() => darkroom.press("extras_generate")))],
+    ["Escape", "Interrupt", () => (following.length && !document.querySelector("ul[role=listbox]") ? darkroom.press("extras_interrupt") : false)],
+    ["Ctrl+v", "Take a picture from the clipboard", () => false], // the event "paste" follows
+  ]);
   // Before the page's own answer to Ctrl+V, which takes pictures to other tabs.
   document.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])].filter((one) => one.type.startsWith("image/"));
@@ -140,11 +146,15 @@
     if (ready) darkroom.keepForm("extras", Object.fromEntries(names.map((name, i) => [name, values[i]])));
     return [];
   };
-  darkroom.loadExtras = async (names, ...values) => {
+  // rows: [field, label, value it began with, id]
+  darkroom.loadExtras = async (rows, ...values) => {
     const kept = await darkroom.startOf("extras");
-    setTimeout(() => { ready = true; }, 0);
-    return names.map((name, i) => (name in kept ? kept[name] : values[i]));
+    const now = rows.map(([name], i) => (name in kept ? kept[name] : values[i]));
+    darkroom.formBegins("extras", rows, Object.fromEntries(rows.map(([name], i) => [name, now[i]])));
+    ready = true;
+    return now;
   };
+  darkroom.on("extras-presets", () => darkroom.openPresets("extras"));
 
   darkroom.beforeExtras = async (_ticket, _pictures, ...values) => {
     await reading;

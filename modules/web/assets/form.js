@@ -59,10 +59,16 @@
   let sending = 0;
   darkroom.formOf = (name) => own[name] ?? session(`form.${name}`) ?? darkroom.store.get(`form.${name}`, {});
 
-  // Once the form holds what a script wrote into a box: the box hands it over a moment later.
-  darkroom.formHas = async (name, field, value) => {
-    while (!same(darkroom.formOf(name)[field], value)) await new Promise((done) => { setTimeout(done, 50); });
-  };
+  // Once a form is as it should be: what is written into a box reaches it a moment later. Answers false when patience_ms are over.
+  const waitingFor = new Set();
+  darkroom.formUntil = (name, fits, patienceMs = 0) => new Promise((done) => {
+    if (fits(darkroom.formOf(name))) return void done(true);
+    const look = (changed) => { if (changed === name && fits(own[name])) end(true); };
+    const end = (found) => { waitingFor.delete(look); done(found); };
+    waitingFor.add(look);
+    if (patienceMs) setTimeout(end, patienceMs, false);
+  });
+  darkroom.formHas = (name, field, value) => darkroom.formUntil(name, (form) => same(form[field], value));
 
   // Only a change is kept and sent: a form that was restored and left alone must not go before what another tab changed since.
   darkroom.keepForm = (name, values) => {
@@ -70,6 +76,7 @@
     const changed = Object.keys(values).some((field) => !(field in before) || !same(values[field], before[field]));
     own[name] = values;
     session(`form.${name}`, values);
+    for (const look of [...waitingFor]) look(name);
     if (!changed) return;
     darkroom.store.set(`form.${name}`, values);
     darkroom.store.set(`form.${name}.at`, Date.now());
@@ -140,6 +147,17 @@
   };
   // field -> {id, label, built: the value it began with}
   darkroom.placesOf = (name) => places[name] ?? {};
+  // The field whose control an element belongs to; undefined for none.
+  darkroom.fieldAt = (name, element) => Object.keys(darkroom.placesOf(name)).find((field) => {
+    const { id } = places[name][field];
+    return id && element?.closest?.(`[id="${id}"]`);
+  });
+
+  // A form that is filled later, of a tab that is built when it is opened. rows: [field, label, value it began with, id].
+  darkroom.formBegins = (name, rows, values) => {
+    places[name] = Object.fromEntries(rows.map(([field, label, built, id]) => [field, { id, label, built }]));
+    own[name] = values;
+  };
 
   // fields: [tab, name, value the page was built with]. What is as it was built is left alone: setting it again costs time.
   const SKIP = { __type__: "update" };

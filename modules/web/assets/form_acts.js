@@ -3,6 +3,7 @@
 (() => {
   const darkroom = window.darkroom;
   const MOST = 20, LONGEST = 100000;
+  const PICTURES = ["style_image", "control_units"];
   const ALONE = ["begin"]; // of the canvases, which keep it themselves
 
   // ---- Back to what was sent ----------------------------------------------------------------------------------------
@@ -11,8 +12,8 @@
   const past = {};
   const held = (tab) => (past[tab] ??= darkroom.session(`past.${tab}`) ?? { forms: [], at: -1 });
   const plain = (form) => Object.fromEntries(Object.entries(form).filter(([name]) => !ALONE.includes(name)));
-  const note = (tab) => {
-    const now = plain(darkroom.formOf(tab));
+  const note = (tab, form = darkroom.formOf(tab)) => {
+    const now = plain(form);
     const list = held(tab);
     if (darkroom.same(list.forms[list.at], now) || JSON.stringify(now).length > LONGEST) return;
     list.forms = [...list.forms.slice(0, list.at + 1), now].slice(-MOST);
@@ -21,10 +22,12 @@
   };
   let moving = false;
   let pressed = 0; // when Generate was pressed by this script and the form not sent yet
-  // The page's script hears of the last keys only when Gradio has: a moment later.
-  darkroom.formSent = (tab) => {
+  // values: as they are sent; the form that is kept hears of the last keys a moment later. Pictures are as they are kept.
+  darkroom.formSent = (tab, values) => {
     pressed = 0;
-    setTimeout(note, 50, tab);
+    const kept = darkroom.formOf(tab);
+    const own = Object.entries(values).filter(([field]) => field in kept && !PICTURES.includes(field));
+    note(tab, { ...kept, ...Object.fromEntries(own) });
   };
   darkroom.formLeft = (tab) => { if (!moving) note(tab); };
 
@@ -49,8 +52,8 @@
   const at = (element) => {
     const tab = darkroom.currentTab();
     if (!darkroom.generateTabs.includes(tab) || !element?.closest) return null;
-    const found = Object.entries(darkroom.placesOf(tab)).find(([, place]) => place.id && element.closest(`[id="${place.id}"]`));
-    return found && { tab, field: found[0], ...found[1] };
+    const field = darkroom.fieldAt(tab, element);
+    return field && { tab, field, ...darkroom.placesOf(tab)[field] };
   };
   const shown = (value) => {
     const text = Array.isArray(value) ? value.join(", ") : String(value ?? "");

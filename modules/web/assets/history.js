@@ -115,7 +115,7 @@
         tiles.set(place, (tile = made));
         if (focused) setTimeout(() => made.focus({ preventScroll: true }));
       }
-      Object.assign(tile.style, { width: `${side}px`, height: `${side}px`, transform: `translate(${(place % columns) * pitch}px, ${Math.floor(place / columns) * pitch}px)` });
+      Object.assign(tile.style, { width: `${side}px`, height: `${side}px`, transform: `translate(${darkroom.rightward() * (place % columns) * pitch}px, ${Math.floor(place / columns) * pitch}px)` });
     }
     mark();
   };
@@ -258,8 +258,8 @@
   const onTile = (event) => event.target.closest?.(".dr-picture") && !darkroom.lightboxOpen();
   const page = () => Math.max(1, Math.floor(innerHeight / metrics().pitch) - 1) * metrics().columns;
   darkroom.keys("History", onTile, [
-    ["ArrowRight", "Next picture", () => go(state.at + 1)],
-    ["ArrowLeft", "Picture before", () => go(state.at - 1)],
+    ["ArrowRight", "Picture on the right", () => go(state.at + darkroom.rightward())],
+    ["ArrowLeft", "Picture on the left", () => go(state.at - darkroom.rightward())],
     ["ArrowDown", "Picture below", () => go(state.at + metrics().columns)],
     ["ArrowUp", "Picture above", () => go(state.at - metrics().columns)],
     ["PageDown", "A screen further", () => go(state.at + page())],
@@ -325,9 +325,7 @@
   }).observe(document.documentElement, { subtree: true, childList: true });
   document.addEventListener("scroll", soon, { passive: true, capture: true });
   addEventListener("resize", soon, { passive: true });
-  document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#tab_history-button") && root()) setTimeout(() => darkroom.history.changed(), 50);
-  });
+  darkroom.onTab((tab) => { if (tab === "history" && root()) darkroom.history.changed(); });
   let calm = 0;
   // New pictures come in at the top; somebody who has scrolled down is told and not moved.
   setInterval(async () => {

@@ -31,13 +31,15 @@
   // The key makes a double click, or a request that the network repeats, one job.
   // begin: place among the values of what the canvases hold, which only this script knows; -1 for none.
   // style, control: places of what pictures belong to that may still be on their way.
-  darkroom.beforeSubmit = async (tab, begin, style, control, ticket, ...values) => {
+  // names: of the form's fields, the first of the values.
+  darkroom.beforeSubmit = async (tab, names, begin, style, control, ticket, ...values) => {
+    const form = Object.fromEntries(names.map((name, i) => [name, values[i]]));
     values[style] = await darkroom.stylePicture(tab, values[style]);
     values[control] = await darkroom.controlUnits(tab, values[control]);
     if (begin >= 0) values[begin] = JSON.stringify(await darkroom.beginning());
-    return [keyOf(tab, values), ...values];
+    return [keyOf(tab, values, form), ...values];
   };
-  const keyOf = (tab, values) => {
+  const keyOf = (tab, values, sent) => {
     const form = JSON.stringify([tab, values]);
     const now = Date.now();
     const pending = following.some((job) => job.key === last.key); // what is done already was quick, and this is a wish of its own
@@ -46,7 +48,7 @@
     sending += 1;
     if (!again) {
       follow({ key: last.key, id: null, since: now, tab });
-      darkroom.formSent?.(tab);
+      darkroom.formSent?.(tab, sent ?? {});
     }
     wake();
     return last.key;

@@ -63,8 +63,8 @@
 
   darkroom.keys("Full view", darkroom.lightboxOpen, [
     ["Escape", "Close", close],
-    ["ArrowLeft", "Picture before", () => go(-1)],
-    ["ArrowRight", "Next picture", () => go(1)],
+    ["ArrowLeft", "Picture on the left", () => go(-darkroom.rightward())],
+    ["ArrowRight", "Picture on the right", () => go(darkroom.rightward())],
     ["z +", "Larger, then back to the whole", nextZoom],
     ["0", "The whole picture", () => { zoom = 0; paint(); }],
     ["Tab Shift+Tab", "Next button", (_, event) => keepFocus(event)],

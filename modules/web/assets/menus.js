@@ -23,7 +23,8 @@
     for (const row of rows) menu.append(row ? item(row) : Object.assign(make("hr"), { role: "separator" }));
     document.body.append(menu);
     const box = at.getBoundingClientRect?.();
-    const [x, y] = box ? [box.left, box.bottom + 4] : [at.x, at.y];
+    const begins = box && (darkroom.rightward() > 0 ? box.left : box.right - menu.offsetWidth);
+    const [x, y] = box ? [begins, box.bottom + 4] : [at.x, at.y];
     menu.style.left = `${Math.max(4, Math.min(x, innerWidth - menu.offsetWidth - 4))}px`;
     menu.style.top = `${Math.max(4, y + menu.offsetHeight > innerHeight - 4 ? Math.min(box ? box.top - 4 : y, innerHeight - 4) - menu.offsetHeight : y)}px`;
     open = { menu, back: document.activeElement };
@@ -65,7 +66,9 @@
 
   // ---- The list of keys ---------------------------------------------------------------------------------------------
 
-  const FIRST = ["Everywhere", "txt2img and img2img", "Prompt boxes", "Full view"]; // groups; the others follow
+  // Groups: those of the tab that is shown, then these, then the others.
+  const FIRST = ["Everywhere", "txt2img and img2img", "Prompt boxes", "Full view"];
+  const ofTab = (group) => group.toLowerCase().startsWith(darkroom.currentTab());
   const SIGNS = { ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc", Delete: "Del", PageUp: "Page ↑", PageDown: "Page ↓" };
   const sign = (key) => {
     const parts = key === "+" ? ["+"] : key.split("+").map((part) => part || "+");
@@ -73,7 +76,8 @@
   };
   darkroom.keysText = (words) => darkroom.keymap.find((row) => row.words === words)?.keys[0] ?? "";
   darkroom.on("keys-help", () => {
-    const groups = new Map(FIRST.map((group) => [group, []]));
+    const here = new Set(darkroom.keymap.map((row) => row.group).filter(ofTab));
+    const groups = new Map([...here, ...FIRST].map((group) => [group, []]));
     for (const row of darkroom.keymap) groups.set(row.group, [...(groups.get(row.group) ?? []), row]);
     const parts = [...groups].map(([group, rows]) => {
       const list = make("dl.dr-keys");

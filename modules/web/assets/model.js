@@ -108,9 +108,9 @@
     else show(button.dataset.id).then(() => { if (innerWidth < 860) panel()?.focus(); });
   });
   darkroom.on("model-close", darkroom.closeModel);
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && open && darkroom.currentTab() === "models") darkroom.closeModel();
-  });
+  darkroom.keys("Models", () => open && darkroom.currentTab() === "models" && !document.querySelector("dialog[open]"), [
+    ["Escape", "Close what is told about a model", () => { darkroom.closeModel(); }],
+  ]);
   darkroom.on("model-hash", async (button) => {
     button.textContent = "Computing…";
     try {
@@ -184,9 +184,12 @@
   darkroom.on("model-use", (button) => {
     const row = known(button.dataset.id);
     if (!row) return;
-    darkroom.write("models_picked", row.title);
-    setTimeout(() => { darkroom.press("models_pick"); darkroom.showTab("txt2img"); }, 50);
+    picked = row.title;
+    darkroom.press("models_pick");
+    darkroom.showTab("txt2img");
   });
+  let picked = "";
+  darkroom.pickedModel = (_, ...values) => [picked, ...values];
   darkroom.on("model-convert", (button) => fill("convert", "models_convert_source", known(button.dataset.id)));
   darkroom.on("model-unpickle", (button) => fill("convert", "models_unpickle_source", known(button.dataset.id)));
   const fill = (tab, box, row) => {

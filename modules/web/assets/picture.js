@@ -83,12 +83,13 @@
     if (panel()) panel().hidden = true;
   };
   darkroom.on("history-close", closePanel);
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || darkroom.currentTab() !== "history" || darkroom.lightboxOpen()) return;
-    if (history.root().dataset.view !== "list") history.view("list");
-    else if (open) closePanel();
-    else history.forget();
-  });
+  darkroom.keys("History", () => darkroom.currentTab() === "history" && !darkroom.lightboxOpen() && !document.querySelector("dialog[open]"), [
+    ["Escape", "One step back: the list, the panel, what is chosen", () => {
+      if (history.root().dataset.view !== "list") history.view("list");
+      else if (open) closePanel();
+      else history.forget();
+    }],
+  ]);
   darkroom.on("history-view", () => {
     const [files, at] = history.files();
     if (files[at] === open.file) darkroom.showPictures(files, at);

@@ -5,6 +5,7 @@
   const { make, action } = darkroom;
   const NEVER = ["begin", "style_image"]; // pictures, which are not kept for ever
   const PROMPTS = ["prompt", "negative_prompt"];
+  const TITLES = { extras: "Extras" };
 
   let dialog = null;
   let tab = "txt2img";
@@ -57,7 +58,8 @@
     const fields = Object.entries(values).filter(([field]) => field in known);
     darkroom.putForm(tab, Object.fromEntries(fields));
     dialog.close();
-    darkroom.say(tab, `${name}: ${fields.length} fields. ${darkroom.keysText("The form as it was sent before")} brings yours back.`);
+    const back = darkroom.generateTabs.includes(tab) ? ` ${darkroom.keysText("The form as it was sent before")} brings yours back.` : "";
+    darkroom.say(tab, `${name}: ${fields.length === 1 ? "1 field" : `${fields.length} fields`}.${back}`);
   }, ""));
   darkroom.on("preset-delete", (button) => {
     const { name } = button.dataset;
@@ -121,7 +123,8 @@
     tab = of;
     const name = Object.assign(make("input"), { type: "text", name: "preset", maxLength: 80, placeholder: "Name", required: true });
     name.setAttribute("aria-label", "Name of the preset");
-    const ticks = [["changed", "What I changed"], ["all", "All"], ["unsaid", "All but the prompts"], ["none", "None"]];
+    const unsaid = PROMPTS.some((field) => field in darkroom.placesOf(tab)) ? [["unsaid", "All but the prompts"]] : [];
+    const ticks = [["changed", "What I changed"], ["all", "All"], ...unsaid, ["none", "None"]];
     const form = make(
       "form.dr-preset-new",
       make("div.dr-line", name, Object.assign(make("button.dr-button.dr-main", "Keep"), { type: "submit" })),
@@ -132,7 +135,7 @@
     const said = make("p.dr-preset-said");
     said.setAttribute("role", "status");
     const none = make("p.dr-presets-none.dr-quiet", "None yet. A preset keeps fields of this form under a name, for every device you sign in from.");
-    dialog = darkroom.openDialog(`Presets of ${tab}`, make("ul.dr-presets"), none, make("h3", "Keep the form as a preset"), form, said);
+    dialog = darkroom.openDialog(`Presets of ${TITLES[tab] ?? tab}`, make("ul.dr-presets"), none, make("h3", "Keep the form as a preset"), form, said);
     none.hidden = true;
     count();
     await tried(async () => take(await darkroom.ask("internal/form")), "");

@@ -49,12 +49,13 @@
   };
   darkroom.promptMarks = marksOf;
 
-  const TAKEN = ["fontFamily", "fontSize", "fontWeight", "letterSpacing", "lineHeight", "padding", "textAlign", "textIndent", "tabSize", "direction", "borderWidth"];
+  const TAKEN = ["fontFamily", "fontSize", "fontWeight", "letterSpacing", "lineHeight", "padding", "textAlign", "textIndent", "tabSize", "direction", "unicodeBidi", "borderWidth"];
   const layers = new WeakMap(); // textarea -> {layer, text}
   const layerOf = (box) => {
     const known = layers.get(box);
     if (known?.layer.isConnected) return known;
     const layer = make("div.dr-colours");
+    box.dir = "auto"; // a prompt goes the way of its language, whatever the page's is
     layer.setAttribute("aria-hidden", "true");
     box.before(layer);
     box.classList.add("dr-coloured");
@@ -75,6 +76,7 @@
     const held = layerOf(box);
     if (held.text === box.value) return;
     held.text = box.value;
+    held.layer.style.direction = getComputedStyle(box).direction;
     const marks = box.value.length > LONGEST ? [] : marksOf(box.value);
     const parts = marks.some(({ kind }) => kind) ? marks.map(({ from, to, kind }) => (kind ? make(`span.dr-mark-${kind}`, box.value.slice(from, to)) : box.value.slice(from, to))) : [];
     held.layer.replaceChildren(...parts, parts.length ? "\n" : ""); // the last line break takes no room otherwise

@@ -216,10 +216,5 @@
   };
   document.addEventListener("pointerup", (event) => { if (event.pointerId === drag?.pointer) drop(true); });
   document.addEventListener("pointercancel", (event) => { if (event.pointerId === drag?.pointer) drop(false); });
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !drag) return;
-    event.preventDefault();
-    event.stopPropagation();
-    drop(false);
-  }, true);
+  darkroom.keys("Queue", () => drag, [["Escape", "While it is dragged: back to its place", () => { drop(false); }]]);
 })();

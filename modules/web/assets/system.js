@@ -136,12 +136,13 @@
     const place = event.target.closest?.("#dr_system .dr-sys-plot");
     if (place && state.drawn) reading(darkroom.timePlot.nearest(state.drawn, event.clientX - place.getBoundingClientRect().left));
   });
-  document.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1, Home: -1e9, End: 1e9 }[event.key];
-    if (!by || !state.drawn || !event.target.matches?.("#dr_system .dr-sys-plot")) return;
-    event.preventDefault();
-    reading((state.at ?? state.drawn.samples.length - 1) + by);
-  });
+  const further = (by) => () => reading((state.at ?? state.drawn.samples.length - 1) + by);
+  darkroom.keys("Curve of memory", (event) => state.drawn && event.target.matches?.("#dr_system .dr-sys-plot"), [
+    ["ArrowRight", "Next moment", further(1)],
+    ["ArrowLeft", "Moment before", further(-1)],
+    ["Home", "First moment", further(-1e9)],
+    ["End", "Last moment", further(1e9)],
+  ]);
 
   // ---- Disk ----------------------------------------------------------------------------------------------------------
 

@@ -75,9 +75,10 @@
   darkroom.on("tour-back", () => show(at - 1));
   darkroom.on("tour-end", end);
   const going = (event) => at >= 0 && event.target.closest?.("#dr_tour");
+  const turn = (by) => { if (STEPS[at + by]) show(at + by); };
   darkroom.keys("Tour", going, [
-    ["ArrowRight", "Next step", () => { if (at < STEPS.length - 1) show(at + 1); }],
-    ["ArrowLeft", "Step before", () => { if (at > 0) show(at - 1); }],
+    ["ArrowRight", "Next step", () => turn(1)],
+    ["ArrowLeft", "Step before", () => turn(-1)],
     ["Escape", "End the tour", end],
   ]);
   addEventListener("resize", () => { if (at >= 0) stand(card(), document.querySelector(STEPS[at].place)); });

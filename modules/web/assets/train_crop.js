@@ -77,16 +77,23 @@
     paint();
   });
   for (const kind of ["pointerup", "pointercancel"]) document.addEventListener(kind, () => { drag = null; });
-  document.addEventListener("keydown", (event) => {
-    if (!event.target.closest?.("#train_crop .dr-train-box")) return;
-    const by = event.altKey ? 1 / row.width : 0.02;
-    const moves = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, -by], ArrowDown: [0, by] }[event.key];
-    if (!moves) return;
-    event.preventDefault();
-    if (event.shiftKey) stretch(box.x, box.y, box.x + Math.max(LEAST, box.width + moves[0]), box.y + Math.max(LEAST, box.height + moves[1]));
-    else Object.assign(box, { x: bounded(box.x + moves[0], 0, 1 - box.width), y: bounded(box.y + moves[1], 0, 1 - box.height) });
+  const nudge = (_, event) => {
+    const [across, down] = event.altKey ? [1 / row.width, 1 / row.height] : [0.02, 0.02];
+    const [x, y] = { ArrowLeft: [-across, 0], ArrowRight: [across, 0], ArrowUp: [0, -down], ArrowDown: [0, down] }[event.key];
+    const ratio = shape(); // a shape that is kept: one side takes the other along
+    const width = Math.max(LEAST, box.width + (ratio && y ? y * ratio : x));
+    const height = Math.max(LEAST, box.height + (ratio && x ? x / ratio : y));
+    if (event.shiftKey) stretch(box.x, box.y, box.x + width, box.y + height);
+    else Object.assign(box, { x: bounded(box.x + x, 0, 1 - box.width), y: bounded(box.y + y, 0, 1 - box.height) });
     paint();
-  });
+  };
+  const arrows = (held) => ["Left", "Right", "Up", "Down"].map((way) => `${held}Arrow${way}`).join(" ");
+  darkroom.keys("Crop of a training picture", (event) => event.target.closest?.("#train_crop .dr-train-box"), [
+    [arrows(""), "Move the frame", nudge],
+    [arrows("Shift+"), "Another size: narrower, wider, less tall, taller", nudge],
+    [arrows("Alt+"), "Move it by one pixel", nudge],
+    [arrows("Alt+Shift+"), "One pixel narrower, wider, less tall, taller", nudge],
+  ]);
 
   const build = () => {
     if (dialog()) return;

@@ -205,15 +205,14 @@
     }
   });
   // Up and down from caption to caption, as in a list.
-  document.addEventListener("keydown", (event) => {
-    const box = event.target.closest?.(".dr-train-card textarea");
-    if (!box || !(event.ctrlKey || event.metaKey || event.altKey) || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
+  const beside = (step) => (box) => {
     const all = [...panel().querySelectorAll(".dr-train-card textarea")];
-    const next = all[all.indexOf(box) + (event.key === "ArrowDown" ? 1 : -1)];
-    if (!next) return;
-    event.preventDefault();
-    next.focus();
-  });
+    all[all.indexOf(box) + step]?.focus();
+  };
+  darkroom.keys("Train, in a caption", (event) => event.target.closest?.(".dr-train-card textarea"), [
+    ["Ctrl+ArrowDown Alt+ArrowDown", "Caption of the next picture", beside(1)],
+    ["Ctrl+ArrowUp Alt+ArrowUp", "Caption of the picture before", beside(-1)],
+  ]);
 
   // ---- Files in -----------------------------------------------------------------------------------------------------
 

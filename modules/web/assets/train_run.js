@@ -115,14 +115,15 @@
       paintPlot();
     }
   });
-  document.addEventListener("keydown", (event) => {
-    if (!event.target.closest?.(".dr-train-plot") || !mine.drawn) return;
-    const end = mine.drawn.average.length - 1;
-    const by = { ArrowLeft: (mine.at ?? end) - 1, ArrowRight: (mine.at ?? end) + 1, PageUp: (mine.at ?? end) - 20, PageDown: (mine.at ?? end) + 20, Home: 0, End: end }[event.key];
-    if (by === undefined) return;
-    event.preventDefault();
-    readout(by);
-  });
+  const further = (by) => () => readout((mine.at ?? mine.drawn.average.length - 1) + by);
+  darkroom.keys("Train, on the curve of the loss", (event) => mine.drawn && event.target.closest?.(".dr-train-plot"), [
+    ["ArrowRight", "Next step", further(1)],
+    ["ArrowLeft", "Step before", further(-1)],
+    ["PageDown", "20 steps further", further(20)],
+    ["PageUp", "20 steps back", further(-20)],
+    ["Home", "First step", () => readout(0)],
+    ["End", "Last step", () => readout(mine.drawn.average.length - 1)],
+  ]);
   document.addEventListener("input", (event) => {
     if (event.target.id !== "train_smoothing") return;
     mine.smoothing = Number(event.target.value);

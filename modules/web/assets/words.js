@@ -28,6 +28,7 @@
     node.data = text;
   };
   const translateAttributes = (element) => {
+    if (window.localization_rtl && element.matches("textarea, input[type=text], input[type=search], input:not([type])")) element.dir = "auto";
     for (const name of ATTRIBUTES) {
       const text = element.getAttribute(name);
       const found = text && element.closest("[data-raw]") === null ? other(text) : null;

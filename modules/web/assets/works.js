@@ -129,16 +129,15 @@
     darkroom.press("models_fresh");
     darkroom.lookAtTiles?.();
   };
-  // A dropdown of Gradio's takes what is typed into it and left with Enter.
-  darkroom.choose = (id, text) => {
+  // A dropdown of Gradio's lists what fits the words that are typed into it; the line is pressed when it is there.
+  darkroom.choose = async (id, text) => {
     const input = document.querySelector(`#${id} input`);
     input.focus();
     input.value = text;
     input.dispatchEvent(new Event("input", { bubbles: true }));
-    setTimeout(() => {
-      input.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
-      input.blur();
-    }, 80);
+    const line = await darkroom.present(`#${id} [role=option][aria-label=${CSS.escape(text)}]`).catch(() => null);
+    line?.dispatchEvent(new MouseEvent("mousedown", { bubbles: true, cancelable: true }));
+    input.blur();
   };
   darkroom.on("known-model", (button) => {
     darkroom.write("models_download_source", button.dataset.source);

@@ -51,6 +51,8 @@ def _drop(elem_id: str, words: str, kind: str) -> str:
 </div>"""
 
 
+PRESETS = '<button type="button" class="dr-button" data-do="extras-presets">Presets…</button>'
+SAID = '<div class="dr-estimate" role="status"></div>'
 RESULTS = """
 <div id="dr_extras">
   <div id="extras_progress" hidden>
@@ -82,6 +84,7 @@ class Extras:
         self._ticket = gr.Textbox(visible="hidden", elem_id="extras_ticket", label="Job")
         self._pictures = gr.Textbox(visible="hidden", elem_id="extras_pictures", label="Pictures")
         self._fresh = gr.Button("Renew the lists", visible="hidden", elem_id="extras_fresh")
+        self._put = gr.Button("Set the form", visible="hidden", elem_id=f"{TAB}_put")
 
     def build(self) -> None:
         """Place everything here and wire it."""
@@ -95,6 +98,8 @@ class Extras:
                 with gr.Row(elem_id="extras_generate_box"):
                     self._generate = gr.Button("Generate", variant="primary", elem_id="extras_generate")
                     gr.Button("Interrupt", elem_id="extras_interrupt", min_width=60)
+                    gr.HTML(PRESETS, apply_default_css=False, elem_id="extras_presets")
+                gr.HTML(SAID, apply_default_css=False, elem_id="extras_estimate")
                 self._message = gr.HTML("", apply_default_css=False, elem_id="extras_message")
                 gr.HTML(RESULTS, apply_default_css=False, elem_id="extras_frame")
         self.form = {name: placed[name] for name in FIELDS}
@@ -155,7 +160,9 @@ class Extras:
         gr.on(changes, inputs=form, outputs=None, js=js("saveExtras", names), trigger_mode="always_last", **BROWSER)
         menus = [self.form[name] for name in MENUS]
         loaded = self._fresh.click(self._renew, None, menus, **QUIET)
-        loaded.then(None, form, form, js=js("loadExtras", names), **THEN)
+        begin = [[name, getattr(one, "label", name), getattr(one, "value", None), one.elem_id] for name, one in self.form.items()]
+        loaded.then(None, form, form, js=js("loadExtras", begin), **THEN)
+        self._put.click(inputs=None, outputs=form, js=js("putting", TAB, names), **BROWSER)
 
     def _renew(self) -> list[Any]:
         """The upscalers as they are now."""

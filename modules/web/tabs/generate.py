@@ -177,7 +177,11 @@ class Generate:
         style, control = (self.fields.names.index(name) for name in ("style_image", "control_units"))
         begin = self.fields.names.index("begin") if "begin" in self.fields.fields else -1
         sent = self._generate.click(
-            self._submit, inputs, [self.ticket, self.message], js=js("beforeSubmit", self.tab, begin, style, control), **QUIET
+            self._submit,
+            inputs,
+            [self.ticket, self.message],
+            js=js("beforeSubmit", self.tab, list(self.form), begin, style, control),
+            **QUIET,
         )
         sent.then(None, self.ticket, None, js=js("afterSubmit", self.tab), **THEN)
         shown = self._fetch.click(

@@ -103,7 +103,7 @@ class Models:
 
     def wire(self, choose: Any, inputs: Sequence[Component], outputs: Sequence[Component]) -> None:
         """Let a card choose the model in use. choose(title, *values of inputs) -> values of outputs."""
-        self._pick.click(choose, [self._picked, *inputs], list(outputs), **QUIET)
+        self._pick.click(choose, [self._picked, *inputs], list(outputs), js=js("pickedModel"), **QUIET)
 
     # ---- events -----------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,9 @@ from modules.web.events import QUIET, THEN, fault_data, js
 from modules.web.messages import fault_box, file_text, notice_box
 from modules.web.tabs.txt2img import Txt2Img
 
-EMPTY = '<p class="dr-hint">Drop a picture, paste one with Ctrl+V, or drag one over from the gallery. Its settings appear here.</p>'
+EMPTY = (
+    '<p class="dr-hint dr-empty">Drop a picture, paste one with Ctrl+V, or drag one over from the gallery. Its settings appear here.</p>'
+)
 NOTHING = "The picture in PNG Info carries no parameters, so nothing was taken over."
 
 

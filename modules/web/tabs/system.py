@@ -1,4 +1,4 @@
-"""The System tab: devices, memory over time, disk use, benchmark, logs, versions, the report for a bug report, and who is connected.
+"""The System tab: devices, memory over time, disk use, benchmark, what can compute, logs, versions, the report, and who is connected.
 
 All of it is drawn by the page's scripts (system.js and those beside it) from /internal/system, so that it costs the first load nothing.
 Knows the frame of the tab and nothing of what is in it. Start reading at `build`.
@@ -38,6 +38,10 @@ FRAME = f"""
     <section class="dr-sys-part" data-part="benchmark" aria-labelledby="dr_sys_benchmark">
       <div class="dr-sys-head"><h2 id="dr_sys_benchmark">Benchmark</h2>
         <button type="button" class="dr-button" data-do="system-bench">Run benchmark</button></div>
+      <div class="dr-sys-body"></div>
+    </section>
+    <section class="dr-sys-part dr-sys-wide" data-part="computing" aria-labelledby="dr_sys_computing">
+      <h2 id="dr_sys_computing">What can compute</h2>
       <div class="dr-sys-body"></div>
     </section>
     <section class="dr-sys-part dr-sys-wide" data-part="logs" aria-labelledby="dr_sys_logs">

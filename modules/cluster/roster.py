@@ -1,0 +1,93 @@
+"""Which workers a queue has on other machines: listens to a scout and tells the queue which plans there are now.
+
+Runs in the web process and imports nothing of Ray. Start reading at `Roster.start`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any, BinaryIO, cast
+
+from modules.cluster.fitting import fits
+from modules.cluster.hosts import Host, Place, places_of
+from modules.cluster.joining import reach
+from modules.flags import table
+from modules.folders import PROGRAM
+from modules.jobs.process import WorkerPlan
+from modules.jobs.wire import Wire
+
+WORDS = ("-m", "modules.cluster.bridge")
+AGAIN_S = 2.0
+
+
+class Roster:
+    """changed: called with name -> plan of every worker there can be, whenever that changes. plan: of a worker here.
+
+    pattern: what all places have in common. Of the flags only those about devices go over: others hold secrets.
+    """
+
+    def __init__(self, plan: WorkerPlan, pattern: Place, changed: Callable[[Mapping[str, WorkerPlan]], None]) -> None:
+        self._plan = replace(plan, flags={f.name: plan.flags.get(f.name) for f in table() if f.metadata["group"] == "Device"})
+        self._pattern = pattern
+        self._address = pattern.address
+        self._changed = changed
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._follow, name="roster", daemon=True)
+        self.hosts: list[Host] = []
+        self.problem = f"Looking for the cluster at {pattern.address}…"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Listen no more. The workers are the queue's to end."""
+        self._stopping.set()
+        if self._process is not None:
+            self._process.kill()
+        self._thread.join(5.0)
+
+    def _follow(self) -> None:
+        while not self._stopping.is_set():
+            with self._scout() as process:
+                self._process = process
+                if self._stopping.is_set():
+                    process.kill()
+                wire = Wire(cast(BinaryIO, process.stdout), cast(BinaryIO, process.stdin))
+                with contextlib.suppress(OSError, ValueError):
+                    wire.send({"address": self._address})
+                    for message in wire.messages():
+                        self._take(message)
+            self._stopping.wait(AGAIN_S)
+
+    def _scout(self) -> subprocess.Popen[bytes]:
+        folder = self._plan.log.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "cluster.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "modules.cluster.scout"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=PROGRAM,
+                env={**os.environ, **reach(self._address)},
+            )  # fmt: skip
+
+    def _take(self, message: dict[str, Any]) -> None:
+        self.problem = message.get("problem", "")
+        if "hosts" not in message:
+            return
+        hosts = [Host.from_data(row) for row in message["hosts"]]
+        if hosts == self.hosts:
+            return
+        self.hosts = hosts
+        self._changed({place.actor: self._plan_of(host, place) for host, place in places_of(hosts, self._pattern)})
+
+    def _plan_of(self, host: Host, place: Place) -> WorkerPlan:
+        about = {"host": host.name, "address": host.address, "card": host.card if place.gpu else "", "place": place.index}
+        return replace(
+            self._plan, words=WORDS, more={"cluster": asdict(place)}, about=about, fits=fits, env=reach(self._address),
+            log=self._plan.log.with_name(f"{place.actor}.log"), hint="look at the log on that machine",
+        )  # fmt: skip

@@ -1,0 +1,25 @@
+"""Only the layer at work is on the device, and the next one on its way there (diffusers' group offloading with streams)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from modules.hardware.policies.grouped import settle, travel
+from modules.hardware.policies.row import OFFLOADS, Part, Policy, modules_of, spare_vae
+
+
+def _apply(pipeline: Any, torch_name: str) -> None:
+    for module in modules_of(pipeline).values():
+        travel(module, torch_name)
+    spare_vae(pipeline)
+
+
+def _held(parts: Mapping[str, Part], at_work: str) -> int:
+    return 2 * parts[at_work].layer_bytes
+
+
+STREAMED = Policy(
+    help="only the layer at work and the next one are on the device; slower", apply=_apply, lift=settle, kinds=OFFLOADS, held=_held,
+    apart=lambda component: True, ran="CPU, without streams",
+)  # fmt: skip

@@ -1,0 +1,219 @@
+"""What a run will ask of the device's memory: weights from the headers of its files, work from the footprints of its components.
+
+No torch: the web process counts before the run, the worker before it takes the model. Knows nothing about devices; `modules.hardware.plan`
+chooses. Start reading at `Counting.need`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modules.families import FAMILIES, shipped
+from modules.faults import Fault
+from modules.hardware.footprint import Footprint, bytes_at, key_of
+from modules.hardware.plan import Need, Work
+from modules.hardware.policies import Part
+from modules.processing.calls import call_named
+from modules.processing.quantising import quantisers_of
+from modules.request import Checkpoint, ResolvedRequest, SideFile
+from modules.weights.header import TensorInfo
+from modules.weights.layouts import LAYOUTS
+from modules.weights.layouts.component import Component, open_component
+from modules.weights.quantisers import QUANTISERS
+
+NUMBER_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+LATENTS_HELD = 4  # copies of the latents beside the call: the present ones, the model's input for two rows, the answer
+TEXTS_KEPT = 3  # vectors of prompt and negative prompt that the encoder keeps
+TEXTS_HELD = {False: 3, True: 5}  # copies for each picture while the network works: without guidance, and with it, which joins both
+CLIP_TOKENS = 77
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A component of a file, counted. numbers: of its weights; layer_numbers: of its largest layer; key(bytes of a number): its footprint.
+
+    matrices, kernels: numbers in weights with two axes and with four, which quantisers keep in fewer bits.
+    """
+
+    component: Component
+    numbers: int
+    layer_numbers: int
+    matrices: int
+    kernels: int
+
+    def key(self, number_bytes: int) -> str:
+        """The name of its footprint when it computes in numbers of that size."""
+        tiles = self.component.config.get("sample_size") if self.component.part.kind == "vae" else 0
+        return key_of(self.component.part.model, [*self.component.shapes.values(), (int(tiles or 0),)], number_bytes)
+
+    def part(self, number_bytes: int, quantiser: str = "") -> Part:
+        """Its weights in numbers of that size, or as a quantiser keeps them."""
+        whole, layer = self.numbers * number_bytes, self.layer_numbers * number_bytes
+        if quantiser:
+            row = QUANTISERS.get(quantiser)
+            fewer = self.matrices + (self.kernels if "Conv2d" in row.layers else 0)
+            whole -= round(fewer * (number_bytes - row.bytes_per_weight))
+        return Part(whole, layer)
+
+
+def counted(component: Component) -> Known:
+    """The sizes of a component."""
+    layers: dict[str, int] = {}
+    for name, info in component.tensors.items():
+        layer = name.rpartition(".")[0]
+        layers[layer] = layers.get(layer, 0) + math.prod(info.shape)
+    return Known(
+        component=component, numbers=sum(layers.values()), layer_numbers=max(layers.values(), default=0),
+        matrices=_with_axes(component.tensors, 2), kernels=_with_axes(component.tensors, 4),
+    )  # fmt: skip
+
+
+def _with_axes(tensors: Mapping[str, TensorInfo], axes: int) -> int:
+    return sum(math.prod(info.shape) for info in tensors.values() if len(info.shape) == axes)
+
+
+def spot_of(resolved: ResolvedRequest) -> str:
+    """The model and the size of a run, as a name for what is remembered of it."""
+    hires = resolved.hires
+    size = f"{resolved.width}x{resolved.height}{f'+{hires.width}x{hires.height}' if hires else ''}"
+    small = " ".join(quantisers_of(resolved.checkpoint, resolved.settings).values())
+    return f"{resolved.checkpoint.sha256 or resolved.checkpoint.path} {small} {resolved.task} {size} x{resolved.batch_size}"
+
+
+@dataclass(kw_only=True)
+class Counting:
+    """footprint(component, number bytes) -> what it needs beside its weights, None where nobody knows. Keeps what it read of files."""
+
+    footprint: Callable[[Known, int], Footprint | None]
+    _files: dict[tuple[str, str, int], Known | None] = field(default_factory=dict[tuple[str, str, int], "Known | None"])
+
+    def need(self, resolved: ResolvedRequest, dtype: str, vae_dtype: str) -> Need | None:
+        """Of the pass that needs most, of all that the run makes; None where something is not known. dtype: "float16"."""
+        passes = self._passes(resolved, dtype, vae_dtype)
+        if not passes or any(need is None for need in passes):
+            return None
+        found = [need for need in passes if need is not None]
+        works = tuple(work for need in found for work in need.works if need.parts == found[0].parts)
+        largest = max(found, key=lambda need: sum(part.whole_bytes for part in need.parts.values()))
+        chosen = found[0] if largest.parts == found[0].parts else largest
+        return Need(
+            key=found[0].key, parts=chosen.parts, beside_bytes=found[0].beside_bytes,
+            works=works if chosen is found[0] else chosen.works,
+        )  # fmt: skip
+
+    def _passes(self, resolved: ResolvedRequest, dtype: str, vae_dtype: str) -> list[Need | None]:
+        first = (resolved.width, resolved.height, "sample")
+        hires, refiner = resolved.hires, resolved.refiner
+        sizes = [first] if hires is None else [first, (hires.width, hires.height, "hires")]
+        found = [self._one(resolved, resolved.checkpoint, resolved.vae, resolved.parts, sizes, dtype, vae_dtype)]
+        if hires is not None and hires.checkpoint is not None:
+            found.append(self._one(resolved, hires.checkpoint, hires.vae, hires.parts, sizes[1:], dtype, vae_dtype))
+        if refiner is not None:
+            last = (*sizes[-1][:2], "refiner")
+            found.append(self._one(resolved, refiner.checkpoint, refiner.vae, refiner.parts, [last], dtype, vae_dtype))
+        return found
+
+    def _one(
+        self, resolved: ResolvedRequest, checkpoint: Checkpoint, vae: SideFile | None, parts: Mapping[str, SideFile],
+        sizes: Sequence[tuple[int, int, str]], dtype: str, vae_dtype: str,
+    ) -> Need | None:  # fmt: skip
+        """What a model needs for passes of these sizes (width, height, stage)."""
+        family = FAMILIES.get(checkpoint.family)
+        files = {name: file.path for name, file in parts.items()} | ({"vae": vae.path} if vae else {})
+        known = self.components(checkpoint, files)
+        if known is None:
+            return None
+        small = quantisers_of(checkpoint, resolved.settings)
+        size_of = {name: NUMBER_BYTES[vae_dtype if name == "vae" else dtype] for name in known}
+        weights = {name: one.part(size_of[name], small.get(name, "")) for name, one in known.items()}
+        prints = {name: self.footprint(one, size_of[name]) for name, one in known.items()}
+        if any(one is None for one in prints.values()):
+            return None
+        acts: dict[str, Footprint] = {name: one for name, one in prints.items() if one is not None}
+        call, variant = call_named(family.variant(checkpoint.variant).tasks["txt2img"]), family.variant(checkpoint.variant)
+        rows = len(call.rows) if resolved.cfg_scale > 1 else 1
+        long_tokens = variant.prompt_tokens or call.text.long_tokens
+        lengths = (long_tokens, long_tokens + (CLIP_TOKENS if call.text.words else 0))
+        works = _works(resolved, family.denoiser, known, acts, sizes, rows, NUMBER_BYTES[dtype], lengths)
+        told = [checkpoint.sha256 or checkpoint.path, files, small, dtype, vae_dtype]
+        key = hashlib.sha256(repr(told).encode()).hexdigest()[:20]
+        return Need(key=key, parts=weights, works=works, beside_bytes=_beside(resolved))
+
+    def components(self, checkpoint: Checkpoint, files: Mapping[str, str]) -> dict[str, Known] | None:
+        """Name -> component of a model, of those that are there; None when one cannot be read. files: those from elsewhere."""
+        family = FAMILIES.get(checkpoint.family)
+        found: dict[str, Known] = {}
+        published = str(shipped.folder(family.variant(checkpoint.variant).config))
+        for name in LAYOUTS[family.layout].parts:
+            one = self._component(files.get(name, checkpoint.path), family.layout, name, published)
+            if one is not None:
+                found[name] = one
+            elif name not in family.optional:
+                return None
+        return found
+
+    def _component(self, path: str, layout: str, name: str, published: str) -> Known | None:
+        try:
+            at = (path, f"{layout}/{name}", Path(path).stat().st_mtime_ns)
+        except OSError:
+            return None
+        if at not in self._files:
+            try:
+                self._files[at] = counted(open_component(Path(path), layout, name, Path(published)))
+            except (Fault, OSError):  # told in full by whoever loads it
+                self._files[at] = None
+        return self._files[at]
+
+
+def _works(
+    resolved: ResolvedRequest, network: str, known: Mapping[str, Known], acts: Mapping[str, Footprint],
+    sizes: Sequence[tuple[int, int, str]], rows: int, number_bytes: int, lengths: tuple[int, int],
+) -> tuple[Work, ...]:  # fmt: skip
+    """rows: of a network call, for one picture; lengths: tokens that a T5 encoder reads, and that the network reads."""
+    count, channels = resolved.batch_size, _channels(known)
+    largest = max(sizes, key=lambda size: size[0] * size[1])
+    text, latents = _text_bytes(known[network], number_bytes, lengths[1]), LATENTS_HELD * channels * _cells(*largest[:2]) * number_bytes
+    kept = TEXTS_KEPT * text + count * latents
+    found = [_work("text", name, one["read"], None, _tokens(known[name], lengths[0]), 1, 0) for name, one in acts.items() if "read" in one]
+    for width, height, stage in sizes:
+        held = kept + count * text * TEXTS_HELD[rows > 1]
+        found.append(_work(stage, network, acts[network]["call"], None, width * height, rows * count, held))
+    area = largest[0] * largest[1]
+    found.append(_work("decode", "vae", acts["vae"]["decode"], acts["vae"]["decode spared"], area, count, kept))
+    return tuple(found)
+
+
+def _work(stage: str, component: str, plain: Any, spared: Any, size: int, rows: int, held: int) -> Work:
+    whole = held + bytes_at(plain, size, rows)
+    careful = whole if spared is None else held + bytes_at(spared, size, rows)
+    return Work(stage=stage, component=component, bytes=whole, spared_bytes=careful)
+
+
+def _tokens(reader: Known, long_tokens: int) -> int:
+    return long_tokens if reader.component.part.kind == "t5" else CLIP_TOKENS
+
+
+def _channels(known: Mapping[str, Known]) -> int:
+    return int(known["vae"].component.config.get("latent_channels") or 4) if "vae" in known else 4
+
+
+def _cells(width: int, height: int, cell_px: int = 8) -> int:
+    return width // cell_px * (height // cell_px)
+
+
+def _text_bytes(network: Known, number_bytes: int, tokens: int) -> int:
+    """Of the vectors of one text, as the network reads them."""
+    config = network.component.config
+    return int(config.get("joint_attention_dim") or config.get("cross_attention_dim") or 0) * tokens * number_bytes
+
+
+def _beside(resolved: ResolvedRequest) -> int:
+    """Files of LoRAs and control networks, as large as they lie on the disk."""
+    files = [network.path for network in resolved.networks]
+    files += [unit.file.path for unit in resolved.control if unit.file is not None]
+    return sum(Path(path).stat().st_size for path in files if Path(path).is_file())
