@@ -23,6 +23,7 @@ from modules.jobs.process import WorkerPlan
 from modules.jobs.wire import Wire
 
 WORDS = ("-m", "modules.cluster.bridge")
+SCOUT = ("-m", "modules.cluster.scout")
 AGAIN_S = 2.0
 
 
@@ -43,6 +44,10 @@ class Roster:
         self.hosts: list[Host] = []
         self.problem = f"Looking for the cluster at {pattern.address}…"
 
+    def to_data(self) -> dict[str, Any]:
+        """For people: address of the cluster, what is wrong ("" for nothing), the machines that offer workers."""
+        return {"address": self._address, "problem": self.problem, "hosts": [host.to_data() for host in self.hosts]}
+
     def start(self) -> None:
         self._thread.start()
 
@@ -51,7 +56,8 @@ class Roster:
         self._stopping.set()
         if self._process is not None:
             self._process.kill()
-        self._thread.join(5.0)
+        if self._thread.ident is not None:
+            self._thread.join(5.0)
 
     def _follow(self) -> None:
         while not self._stopping.is_set():
@@ -71,7 +77,7 @@ class Roster:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "cluster.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "modules.cluster.scout"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=PROGRAM,
+                [sys.executable, *SCOUT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=PROGRAM,
                 env={**os.environ, **reach(self._address)},
             )  # fmt: skip
 

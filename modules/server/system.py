@@ -33,7 +33,7 @@ class System:
 
     def __init__(self, app: App) -> None:
         self.benchmark = Benchmark(app)
-        self.watch = Watch(lambda: [worker["memory"] for worker in app.jobs.workers()], also=self._collect)
+        self.watch = Watch(lambda: [worker["memory"] for worker in app.jobs.workers() if "host" not in worker], also=self._collect)
         self.disk = DiskCount(app.folders)
 
     def start(self) -> None:
@@ -57,11 +57,14 @@ def routes(app: App, system: System) -> APIRouter:
 
     @router.get("")
     def overview() -> dict[str, Any]:
-        """Devices with what works on them, the loaded model, temperatures where they can be read, versions, since when the server runs."""
+        """Devices here and on other machines, with what works on them, and the loaded model; temperatures where they can be read, versions,
+        since when the server runs.
+        """
         system.watch.looked()
         workers = app.jobs.workers()
         return {
             "devices": [_device(worker) for worker in workers],
+            "cluster": None if app.roster is None else app.roster.to_data(),
             "cards": [asdict(card) for card in system.watch.cards()],
             "temperatures": [asdict(one) for one in sensors.temperatures()],
             "lanes": {lane: app.jobs.queued(lane) for lane in LANES},
@@ -104,6 +107,7 @@ def _device(worker: dict[str, Any]) -> dict[str, Any]:
         "message": worker["message"],
         "pid": worker["pid"],
         "memory": worker["memory"],
+        "elsewhere": {name: worker[name] for name in ("host", "address", "card") if name in worker} or None,
     }
 
 
