@@ -16,7 +16,7 @@ import queue
 import secrets
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,24 @@ WORDS = ("-m", "modules.cluster.far")
 
 
 class Bridge:
-    """wire: to the supervisor; post: the other side; init: the supervisor's first words. words: of Python for the worker there."""
+    """wire: to the supervisor; post: the other side; init: the supervisor's first words. words: of Python for the worker there.
 
-    def __init__(self, wire: Wire, post: Calls, init: Mapping[str, Any], words: tuple[str, ...] = WORDS) -> None:
+    leave: ends the process, when the supervisor is gone or wants no more.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        post: Calls,
+        init: Mapping[str, Any],
+        words: tuple[str, ...] = WORDS,
+        leave: Callable[[int], object] = os._exit,
+    ) -> None:
         self._wire = wire
         self._post = post
         self._init = init
         self._words = words
+        self._leave = leave
         self._shared = bool(init.get("cluster", {}).get("shared"))
         self._token = secrets.token_hex(16)
         self._folders = Folders.from_data(init["folders"])
@@ -90,14 +101,14 @@ class Bridge:
                     self._quit()
                 case _:
                     self._tell(order)
-        os._exit(0)  # the supervisor is gone; the worker waits for the next one
+        self._leave(0)  # the supervisor is gone; the worker waits for the next one
 
     def _quit(self) -> None:
         try:
             self._post.call("release", self._token)
         except Fault as fault:
             logging.getLogger(__name__).info("%s", fault)
-        os._exit(0)
+        self._leave(0)
 
     def _tell(self, order: dict[str, Any]) -> None:
         try:

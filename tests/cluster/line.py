@@ -51,7 +51,7 @@ class Head:
         )
         self._wire = Wire(heard, orders)
         init = {"runner": runner, "folders": folders.to_data(), "flags": {}, "cluster": {"shared": shared}}
-        bridge = Bridge(Wire(to_bridge, from_bridge), self.line, init)
+        bridge = Bridge(Wire(to_bridge, from_bridge), self.line, init, leave=lambda code: None)
         threading.Thread(target=self._run, args=(bridge,), daemon=True).start()
         threading.Thread(target=self._listen, daemon=True).start()
 
