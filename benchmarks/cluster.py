@@ -12,7 +12,6 @@ import argparse
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -125,7 +124,7 @@ def _until(done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Measure and print."""
     reader = argparse.ArgumentParser(prog="python -m benchmarks.cluster")
     reader.add_argument("--jobs", type=int, default=64)
@@ -133,7 +132,7 @@ def main(argv: list[str]) -> None:
     reader.add_argument("--pictures", type=int, default=16)
     reader.add_argument("--steps", type=int, default=20)
     reader.add_argument("--only", choices=("sleep", "starter"), default="")
-    asked = reader.parse_args(argv)
+    asked = reader.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     print(machine())
     if asked.only != "starter":
@@ -147,4 +146,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -62,6 +62,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     (tmp_path / "requirements.txt").write_text("torch==2.15.0\n")
     (tmp_path / "requirements-test.txt").write_text("pytest==9.2.0\n")
+    (tmp_path / "requirements-cluster.txt").write_text("ray==2.60.0\n")
     made = Place(tmp_path, [])
 
     def make(venv: Path) -> None:
@@ -157,7 +158,14 @@ def test_tests_need_more_and_do_not_spoil_the_stamp(place: Place):
     place.ensure(tests=True)
     place.ensure()
     place.ensure(tests=True)
-    assert [call.rpartition(" ")[2] for call in place.calls()] == ["requirements.txt", "requirements-test.txt"]
+    wanted = ["requirements.txt", "requirements-test.txt", "requirements-cluster.txt"]
+    assert [call.rpartition(" ")[2] for call in place.calls()] == wanted
+
+
+def test_a_cluster_needs_its_own_set(place: Place):
+    place.ensure(cluster=True)
+    place.ensure(cluster=True)
+    assert [call.rpartition(" ")[2] for call in place.calls()] == ["requirements.txt", "requirements-cluster.txt"]
 
 
 def test_skip_install_uses_what_is_there_or_says_what_is_not(place: Place):

@@ -57,7 +57,7 @@ def test_listen_and_server_name_set_the_host():
         (["--port"], "needs a value"),
         (["--data-dir", "--listen"], "needs a value"),
         (["--listen=1"], "takes no value"),
-        (["--precision", "double"], "full or half or autocast"),
+        (["--precision", "double"], "full or half or fastest or autocast"),
         (["--lowvram", "--medvram"], "exclude each other"),
         (["--precision", "half", "--no-half"], "exclude each other"),
         (["--share", "--insecure-no-auth"], "never without a password"),
