@@ -9,7 +9,6 @@ The starter model runs in workers of one thread each, so two of them need two co
 from __future__ import annotations
 
 import argparse
-import os
 import socket
 import subprocess
 import tempfile
@@ -133,7 +132,6 @@ def main() -> None:
     reader.add_argument("--steps", type=int, default=20)
     reader.add_argument("--only", choices=("sleep", "starter"), default="")
     asked = reader.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
     print(machine())
     if asked.only != "starter":
         one, two, eight = (sleeping(n, asked.jobs, asked.seconds) for n in (1, 2, 8))
