@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +20,8 @@ from modules.jobs.records import DEVICE
 from modules.jobs.rows import add_event, dump
 
 RUN_ORDER = "priority DESC, place, number"
-LOOKED_AT = 500  # jobs, for one that fits
-WARM_AMONG = 8  # so many that wait; no further is a job preferred because its model is loaded
+LOOKED_AT = 500  # jobs of each owner, for one that fits
+WARM_AMONG = 8  # of each owner's; no further is a job preferred because its model is loaded
 _WAITING = f"FROM jobs WHERE state='queued' AND lane=? ORDER BY {RUN_ORDER}"
 _SAME = "FROM jobs WHERE state='queued' AND lane=? AND priority=?"
 _ALONE = "NOT EXISTS (SELECT 1 FROM jobs AS member WHERE member.state='running' AND member.group_id=jobs.id)"  # of its group none runs
@@ -57,20 +58,33 @@ def next_ready(db: sqlite3.Connection, lane: str, taker: Taker | None = None) ->
     """Id of the job whose turn it is: not held, its deadline not passed. taker: who asks, for a lane that several workers share."""
     if taker is None:
         return next(iter(coming(db, lane, 1)), None)
-    sql = f"SELECT id, kind, owner, priority, resolved {_READY} ORDER BY {RUN_ORDER} LIMIT {LOOKED_AT}"
-    rows = [(*row[:4], json.loads(row[4])) for row in db.execute(sql, (lane, time.time()))]
-    fitting = [row for row in rows if taker.fits is None or taker.fits(row[1], row[4])]
+    fitting = _fitting(db, lane, taker)
     if not fitting or not taker.shares:
         return fitting[0][0] if fitting else None
     busy = dict(db.execute("SELECT owner, COUNT(*) FROM jobs WHERE state='running' AND lane=? GROUP BY owner", (lane,)).fetchall())
-    first = [row for row in fitting if row[3] == fitting[0][3]]
+    first = [row for row in fitting if row[2] == fitting[0][2]]
     return min(enumerate(first), key=lambda one: _turn(one[0], one[1], busy, taker.model))[1][0]
 
 
-def _turn(place: int, row: tuple[Any, ...], busy: dict[str, int], model: str | None) -> tuple[int, bool, int]:
+def _fitting(db: sqlite3.Connection, lane: str, taker: Taker) -> list[tuple[str, str, int, str | None]]:
+    """(id, owner, priority, title of its model) of the first jobs of each owner that fit, in run order; only so many are read whole."""
+    nth = f"SELECT id, ROW_NUMBER() OVER (PARTITION BY owner ORDER BY {RUN_ORDER}) AS nth {_READY}"
+    sql = f"SELECT id, owner, priority, kind FROM jobs WHERE id IN (SELECT id FROM ({nth}) WHERE nth<=?) ORDER BY {RUN_ORDER}"
+    found: list[tuple[str, str, int, str | None]] = []
+    of_owner: Counter[str] = Counter()
+    for job_id, owner, priority, kind in db.execute(sql, (lane, time.time(), LOOKED_AT)).fetchall():
+        if of_owner[owner] >= WARM_AMONG:
+            continue
+        data = json.loads(db.execute("SELECT resolved FROM jobs WHERE id=?", (job_id,)).fetchone()[0])
+        if taker.fits is None or taker.fits(kind, data):
+            of_owner[owner] += 1
+            found.append((job_id, owner, priority, (data.get("checkpoint") or {}).get("title")))
+    return found
+
+
+def _turn(place: int, row: tuple[str, str, int, str | None], busy: dict[str, int], model: str | None) -> tuple[int, bool, int]:
     """The smallest is next: of whoever has least running, then one for which the model is loaded, then in order."""
-    wanted = (row[4].get("checkpoint") or {}).get("title")
-    return busy.get(row[2], 0), not (model is not None and wanted == model and place < WARM_AMONG), place
+    return busy.get(row[1], 0), model is None or row[3] != model, place
 
 
 class Order:

@@ -47,7 +47,7 @@ class System:
     def _collect(self) -> None:
         try:
             self.benchmark.collect()
-        except Exception:
+        except Exception:  # it runs on the thread that samples memory, which must go on; the log has the reason
             log.exception("the result of a benchmark could not be kept")
 
 

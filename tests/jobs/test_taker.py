@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from modules.jobs.order import WARM_AMONG, Taker
+from modules.jobs.order import LOOKED_AT, WARM_AMONG, Taker
 from modules.jobs.store import MAX_LOSSES, JobStore
 
 SHARED = Taker(shares=True)
@@ -36,6 +36,12 @@ def test_users_get_workers_by_turns(store: JobStore):
     bobs = [submit(store, owner="bob") for _ in range(2)]
     assert [claim(store, SHARED) for _ in range(6)] == [anns[0], bobs[0], anns[1], bobs[1], anns[2], anns[3]]
     assert claim(store, SHARED) is None
+
+
+def test_nobody_is_behind_however_many_of_somebody_elses(store: JobStore):
+    many = [submit(store) for _ in range(LOOKED_AT + 5)]
+    bobs = submit(store, owner="bob")
+    assert [claim(store, SHARED) for _ in range(3)] == [many[0], bobs, many[1]]
 
 
 def test_one_worker_alone_keeps_the_order(store: JobStore):
