@@ -88,7 +88,7 @@ if TYPE_CHECKING:
 
 DOCS_PAGE = Path(__file__).with_name("docs.html")
 GZIP_FROM_BYTES = 1000
-GZIP_LEVEL = 4
+GZIP_LEVEL = 5
 
 
 def create(app: App) -> FastAPI:

@@ -25,11 +25,11 @@ from modules.request.second import SAME_CHECKPOINT, SAME_SAMPLER, SAME_SCHEDULER
 from modules.upscale.table import LATENT_MODES, upscaler_files, upscalers
 from modules.web import fragments
 from modules.web.controls import Choices, Controls
-from modules.web.events import BROWSER, THEN, js
+from modules.web.events import BROWSER, QUIET, THEN, js
 from modules.web.form import start_of
 from modules.web.form_fields import CHECKPOINT, NONE
 from modules.web.quick_controls import lists_of
-from modules.web.quicksettings import FOLLOWING, QuickSettings
+from modules.web.quicksettings import FOLLOWING, QuickSettings, asked_of
 from modules.web.script_page import ScriptPage
 from modules.web.script_panel import ScriptPanel
 from modules.web.serving import OnlyUploads, serve_folders
@@ -176,20 +176,22 @@ def _give_scripts(app: App, guests: ScriptPage, ui_config: UiConfig, choices: Ch
 
 
 def _keep_forms(blocks: gr.Blocks, tabs: Sequence[Generate], fresh: dict[str, Any]) -> None:
-    """The forms live in the browser's storage: saved on every change, restored on load, then brought up to date."""
+    """The forms live in the browser's storage: saved on every change, restored on load with what has changed since the page was built."""
     for tab in tabs:
-        form, names = list(kept_of(tab).values()), list(kept_of(tab))
-        save = js("saveForm", tab.tab, names)
-        gr.on([c.change for c in form], inputs=form, outputs=None, js=save, trigger_mode="always_last", **BROWSER)  # pyright: ignore[reportAttributeAccessIssue]
+        for name, control in kept_of(tab).items():  # an event each: Gradio gathers every input of an event for every letter that is typed
+            save = js("saveField", tab.tab, name)
+            control.change(inputs=control, outputs=None, js=save, trigger_mode="always_last", **BROWSER)  # pyright: ignore[reportAttributeAccessIssue]
     kept = [(tab.tab, name, control) for tab in tabs for name, control in kept_of(tab).items() if tab is tabs[0] or name != CHECKPOINT]
     for tab in tabs:
         controls = kept_of(tab)
         put = gr.Button("Set the form", visible="hidden", elem_id=f"{tab.tab}_put")
         put.click(inputs=None, outputs=list(controls.values()), js=js("putting", tab.tab, list(controls)), **BROWSER)
+    gr.Button("What has changed", visible="hidden", elem_id="dr_fresh").click(**fresh, **QUIET)  # asked by the script, beside the rest
     load = js("loadForms", [[tab, name, getattr(control, "value", None)] for tab, name, control in kept])
-    restored = blocks.load(inputs=None, outputs=[control for _, _, control in kept], js=load, **BROWSER)
+    outputs = [control for _, _, control in kept]
+    restored = blocks.load(inputs=None, outputs=[*outputs, *(one for one in fresh["outputs"] if one not in outputs)], js=load, **BROWSER)
     starts = {tab.tab: {name: start_of(tab.fields, name) for name in tab.fields.advanced} for tab in tabs}
-    restored.then(**fresh, **THEN).then(None, None, None, js=js("booted", starts), **THEN)
+    restored.then(None, None, None, js=js("booted", starts), **THEN)
 
 
 def kept_of(tab: Generate) -> dict[str, Any]:
@@ -203,7 +205,8 @@ def _head(app: App) -> str:
     style = _together([name for name in STYLES if name not in later])
     script = _together([name for name in SCRIPTS if name not in later])
     late = [f"{address}?{hashlib.sha256(_together(parts).encode()).hexdigest()[:12]}" for address, parts in LATE.items()]
-    settings: dict[str, Any] = {"theme": app.flags.theme, "words": WORDS, "late": late, **_of_extensions(app)}
+    asked = asked_of(("txt2img", "img2img"))
+    settings: dict[str, Any] = {"theme": app.flags.theme, "words": WORDS, "late": late, "asked": asked, **_of_extensions(app)}
     shown = json.dumps(settings).replace("</", "<\\/")
     return f"<style>{style}</style><script>window.darkroom = {{settings: {shown}}};\n{script}</script>"
 

@@ -68,7 +68,7 @@ class QuickSettings:
         )  # fmt: skip
 
     def wire(self, forms: Sequence[Mapping[str, Component]], choices: Mapping[str, Callable[[], Sequence[str]]]) -> dict[str, Any]:
-        """Connect to the forms. Returns the event to run when a page has been opened: fn, inputs, outputs.
+        """Connect to the forms. Returns the event of a page that is being opened: fn, inputs, outputs.
 
         choices: the lists that Knobs name; those that change while the program runs are renewed in the forms' menus.
         """
@@ -145,6 +145,11 @@ class QuickSettings:
     def _bar(self) -> list[str]:
         known = knobs_of(Settings)
         return [name for name in dict.fromkeys(map(str, self._app.settings.current.quicksettings_list)) if name in known]
+
+
+def asked_of(tabs: Sequence[str]) -> list[list[str]]:
+    """[tab, field] of the values that the event of `wire` is given, in its order."""
+    return [[tabs[0], CHECKPOINT], *([tab, name] for tab in tabs for name in FOLLOWING)]
 
 
 def edits_pictures(checkpoint: Checkpoint) -> bool:

@@ -109,5 +109,5 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 
 def ready(page: Page) -> None:
-    """Until the page's own script has restored the form."""
-    page.wait_for_function("window.__booted === true", timeout=PATIENCE_MS)
+    """Until the page's own scripts have restored the form and all are there."""
+    page.wait_for_function("window.__booted === true && document.body.dataset.whole === 'yes'", timeout=PATIENCE_MS)

@@ -49,8 +49,13 @@ def shown_infotext(page: Page) -> str:
 
 
 def wait_for_text(page: Page, words: str) -> None:
-    """Until the selected picture's text holds these words."""
-    expect(page.locator("#html_info_txt2img .dr-card:not([hidden]) .dr-infotext")).to_contain_text(words, timeout=RESULT_MS)
+    """Until the selected picture's text holds these words. Where they do not come, the server's latest jobs are told."""
+    try:
+        expect(page.locator("#html_info_txt2img .dr-card:not([hidden]) .dr-infotext")).to_contain_text(words, timeout=RESULT_MS)
+    except AssertionError as error:
+        error.add_note(page.evaluate("fetch('internal/jobs?limit=3').then((answer) => answer.text())"))
+        error.add_note(page.evaluate("JSON.stringify([document.body.dataset.busy ?? 'idle', localStorage])"))
+        raise
 
 
 def submitted(server: Server) -> list[Any]:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import ready
 from tests.browser.driving import RESULT_MS, ask, finished_jobs, idle, shown_infotext, wait_until
 from tests.browser.servers import Server
 from tests.caption import tiny
@@ -123,7 +124,7 @@ def test_a_dropped_picture_its_words_and_where_the_model_looked(real: Server, op
     assert [path.read_text() for path in (real.data / "models" / "train" / "from_captions").rglob("*.txt")] == [words]
 
     page.reload()
-    page.wait_for_function("window.__booted === true")
+    ready(page)
     caption_tab(page)
     expect(page.locator(".dr-cap-card .dr-cap-text").last).to_have_text(text)
 

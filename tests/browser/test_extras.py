@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import ready
 from tests.browser.driving import all_jobs, wait_until
 from tests.browser.servers import Server
 from tests.processing.pictures import PARAMETERS, data_of, noise, with_text
@@ -89,7 +90,7 @@ def test_a_dropped_picture_is_enlarged_and_stands_beside_the_old_one(real: Serve
     assert path.name == "00000.png"
 
     page.reload()
-    page.wait_for_function("window.__booted === true")
+    ready(page)
     extras(page)
     is_shown(page, 80, 60)
     expect(page.locator("#extras_image .dr-line")).to_contain_text("apple.png")
@@ -149,10 +150,12 @@ def test_a_batch_and_a_folder_with_a_broken_file(real: Server, open_page: Open, 
     expect(page.locator("#extras_image_batch li")).to_have_count(2)
     page.click("#extras_generate")
     expect(page.locator(".dr-extras-strip li")).to_have_count(2)
+    is_shown(page, 60, 60)
     page.get_by_label("Result 2 of 2").click()
     is_shown(page, 62, 60)
     page.locator("#extras_upscaling_resize input[type=number]").fill("3")
     page.keyboard.press("Control+Enter")  # what is still being typed counts
+    is_shown(page, 90, 90)  # the new results begin with their first picture
     page.get_by_label("Result 2 of 2").click()
     is_shown(page, 93, 90)
     place = real.data / "in"

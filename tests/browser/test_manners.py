@@ -30,18 +30,6 @@ HOSTILE = "<img src=x onerror=\"alert('prompt')\"> ${alert('template')} {{alert(
 Open = Callable[..., Page]
 
 
-def test_a_double_click_makes_one_job(stand_in: Server, open_page: Open):
-    page = open_page(stand_in)
-    before = len(submitted(stand_in))
-    type_prompt(page, "once only")
-    page.dblclick("#txt2img_generate")
-    wait_for_text(page, "once only")
-    assert len(submitted(stand_in)) == before + 1
-    generate(page)  # a later click is a wish of its own
-    wait_until(lambda: len(submitted(stand_in)) == before + 2)
-    idle(page)
-
-
 def test_a_press_counts_although_the_button_moves_under_it(stand_in: Server, open_page: Open):
     """As when leaving the prompt makes a line above appear."""
     page = open_page(stand_in)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import ready
 from tests.browser.driving import idle, set_number
 from tests.browser.servers import Server
 from tests.browser.test_img2img import asked, drop, open_tab
@@ -65,5 +66,5 @@ def test_settings_of_a_pasted_text_can_be_seen_and_taken_away(page: Page, stand_
     assert newest.request["override_settings"]["CLIP_stop_at_last_layers"] == 2
     assert "sd_vae" not in newest.request["override_settings"]
     page.reload()
-    page.wait_for_function("window.__booted === true")
+    ready(page)
     expect(box).to_contain_text("Clip skip: 2")

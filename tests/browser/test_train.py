@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, Route, expect
 
+from tests.browser.conftest import ready
 from tests.browser.driving import RESULT_MS, ask, generate, set_number, shown_infotext, wait_until
 from tests.browser.servers import Server
 from tests.browser.test_caption import DROP
@@ -134,7 +135,7 @@ def test_from_pictures_to_a_lora_in_a_prompt(real: Server, open_page: Open):
     expect(page.locator(".dr-train-read")).to_contain_text("Step 1 · loss")
 
     page.reload()
-    page.wait_for_function("window.__booted === true")
+    ready(page)
     page.get_by_role("tab", name="Train", exact=True).click()
     expect(page.locator(".dr-train-title h2")).to_have_text("disc")
     page.get_by_role("button", name="Try disc.safetensors").click()

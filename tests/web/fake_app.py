@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw, PngImagePlugin
 from modules.faults import Fault, RequestFault, UnknownJob, UnknownName
 from modules.folders import Folders
 from modules.inputs import Inputs
+from modules.jobs.records import FINISHED
 from modules.library.pictures import Pictures
 from modules.prompts.styles import Style, Styles
 from modules.request import Checkpoint, GenerationRequest, Picture, Result
@@ -105,7 +106,7 @@ class FakeJob:
 
     @property
     def finished(self) -> bool:
-        return self.state in ("done", "failed", "canceled", "parked")
+        return self.state in FINISHED
 
 
 class FakeJobs:
@@ -273,9 +274,10 @@ def fake_server(app: Any) -> FastAPI:
             return {"active": False, "queued": False, "completed": False, "state": "unknown"}
         steps = job.request["steps"]
         waiting = [j.id for j in jobs.list(states=("queued",))]
-        running = job.state == "running"
+        state = job.state  # once: the job goes on meanwhile
+        running = state == "running"
         return {
-            "active": running, "queued": job.state == "queued", "completed": job.finished, "state": job.state,
+            "active": running, "queued": state == "queued", "completed": state in FINISHED, "state": state,
             "progress": job.step / steps, "eta": (steps - job.step) * jobs.step_s, "step": job.step, "steps": steps,
             "id_live_preview": job.step,
             "live_preview": f"data:image/jpeg;base64,{base64.b64encode(job.preview).decode()}" if running and job.preview else None,

@@ -89,6 +89,7 @@
     const image = Object.assign(make("img.dr-cap-picture"), { src: darkroom.caption.address(picture.reference, SIDE), alt: picture.name || "Picture", draggable: false });
     const frame = make("figure", image, ...(said?.places?.length ? [darkroom.captionPlaces.over(said)] : []));
     const body = make("div.dr-cap-body");
+    const open = card.item.querySelector(".dr-cap-dataset"); // what is being filled in there stays
     card.item.replaceChildren(frame, body);
     card.item.dataset.state = said ? (said.fault ? "fault" : "done") : "at-work";
     if (picture.name) body.append(make("div.dr-cap-name.dr-quiet", picture.name));
@@ -111,7 +112,7 @@
     if (heat && card.job.asked && heat.question) body.append(make("p.dr-cap-text.dr-cap-of-question", make("span.dr-quiet", "Words of the question: "), ...wordButtons(card, words)));
     if (said.candidates?.length > 1) body.append(make("ol.dr-cap-others", ...said.candidates.slice(1).map((one) => make("li", one.text, " ", make("span.dr-quiet", `${one.score.toFixed(2)}`)))));
     if (card.fit) body.append(make("p.dr-cap-fit", card.fit));
-    body.append(tools(card), heatBar(card));
+    body.append(tools(card), ...(open ? [open] : []), heatBar(card));
     if (said.seen) body.append(seen(said.seen));
     if (card.heat && card.shaded) shade(card);
   };

@@ -200,7 +200,7 @@
         forget(job.key);
         await show(job.id ?? job.key);
       } else if (now.active || now.queued) progress(now);
-      else if (Date.now() - job.since > LOST_AFTER_MS) {
+      else if (now.state === "unknown" && Date.now() - job.since > LOST_AFTER_MS) {
         forget(job.key);
         say([["The request did not arrive", "The connection was lost on the way. Press Generate again."]], "fault");
       }

@@ -103,13 +103,23 @@
   addEventListener("pagehide", leave);
   document.addEventListener("visibilitychange", () => { if (document.hidden) leave(); });
 
-  darkroom.saveForm = (name, names, ...values) => {
-    if (!window.__booted) return [];
-    const form = Object.fromEntries(names.map((field, i) => [field, values[i]]));
-    darkroom.keepForm(name, form);
-    remark(name, form);
-    darkroom.formChanged?.(name, form);
+  // A control has another value. Those that change together, as when a form is filled, are kept together.
+  const fresh = {}; // name of a tab -> {field: value} that the form does not hold yet
+  let gathering = 0;
+  darkroom.saveField = (name, field, value) => {
+    if (window.__booted || typed.has(places[name]?.[field]?.id)) (fresh[name] ??= {})[field] = value;
+    if (window.__booted) gathering ||= setTimeout(gather);
     return [];
+  };
+  const gather = () => {
+    gathering = 0;
+    for (const [name, values] of Object.entries(fresh)) {
+      delete fresh[name];
+      const form = { ...darkroom.formOf(name), ...values };
+      darkroom.keepForm(name, form);
+      remark(name, form);
+      darkroom.formChanged?.(name, form);
+    }
   };
 
   // What the server has, asked for while the page is still being put together.
@@ -133,7 +143,7 @@
     for (let at = event.target; at; at = at.parentElement) if (at.id) typed.add(at.id);
   }, true);
 
-  // Elements by field, from what Gradio was told: the same order as the fields of loadForms.
+  // Elements by field, from what Gradio was told: the same order as the fields of loadForms. Answers all its outputs.
   let places = {};
   const findPlaces = (fields) => {
     const { components = [], dependencies = [] } = window.gradio_config ?? {};
@@ -144,6 +154,7 @@
       const { elem_id: id = "", label = field } = props[outputs[i]] ?? {};
       (places[name] ??= {})[field] = { id, label, built };
     });
+    return outputs;
   };
   // field -> {id, label, built: the value it began with}
   darkroom.placesOf = (name) => places[name] ?? {};
@@ -159,16 +170,36 @@
     own[name] = values;
   };
 
-  // fields: [tab, name, value the page was built with]. What is as it was built is left alone: setting it again costs time.
+  // What has changed since the page was built, by output: asked for while Gradio still puts the page together, with what the forms will hold.
+  const changed = (async () => {
+    const { components = [], dependencies = [] } = window.gradio_config ?? {};
+    const button = components.find((one) => one.props?.elem_id === "dr_fresh")?.id;
+    const { id, inputs, outputs } = dependencies.find((one) => one.targets.some(([target]) => target === button));
+    const kept = Object.fromEntries(await Promise.all(TABS.map(async (name) => [name, await darkroom.startOf(name)])));
+    const built = Object.fromEntries(components.map((one) => [one.id, one.props?.value]));
+    const data = darkroom.settings.asked.map(([name, field], i) => kept[name][field] ?? built[inputs[i]] ?? null);
+    const answer = await darkroom.ask("gradio_api/run/predict", { fn_index: id, data, session_hash: "fresh" });
+    return Object.fromEntries(outputs.map((output, i) => [output, answer.data[i]]));
+  })().catch(() => ({}));
+
+  // fields: [tab, name, value the page was built with], of the first outputs. What is as it was built is left alone: setting it again costs time.
   const SKIP = { __type__: "update" };
   darkroom.loadForms = async (fields) => {
-    findPlaces(fields);
+    const outputs = findPlaces(fields);
     const kept = Object.fromEntries(await Promise.all(TABS.map(async (name) => [name, await darkroom.startOf(name)])));
-    for (const name of TABS) own[name] = kept[name];
-    return fields.map(([name, field, built]) => {
-      const meanwhile = typed.has(places[name][field].id);
-      return field in kept[name] && !meanwhile && !same(kept[name][field], built) ? kept[name][field] : SKIP;
+    const news = (await Promise.race([changed, late])) ?? {};
+    const updates = outputs.map((id, i) => {
+      const given = news[id] ?? SKIP;
+      const update = given.__type__ ? { ...given } : { ...SKIP, value: given };
+      const [name, field, built] = fields[i] ?? [];
+      if (!name) return update;
+      if (typed.has(places[name][field].id)) delete update.value;
+      else if (!("value" in update) && field in kept[name] && !same(kept[name][field], built)) update.value = kept[name][field];
+      return update;
     });
+    for (const name of TABS) own[name] = { ...kept[name] };
+    fields.forEach(([name, field, built], i) => { own[name][field] = "value" in updates[i] ? updates[i].value : kept[name][field] ?? built; });
+    return updates;
   };
 
   // A form is given values: some fields or all. The button's handler hands them to the controls.
@@ -241,6 +272,7 @@
     hintStyles();
     darkroom.dress();
     window.__booted = true;
+    gather();
     new MutationObserver(tabChanged).observe(darkroom.byId("tabs"), { subtree: true, attributes: true, attributeFilter: ["aria-selected"] });
     new MutationObserver(facts).observe(darkroom.byId("dr_notices"), { subtree: true, childList: true });
     darkroom.onTab(() => { hintStyles(); facts(); remarkAgain(); });
@@ -248,6 +280,7 @@
     darkroom.startJobs();
     darkroom.startQueue();
     darkroom.startGrids();
+    (window.requestIdleCallback ?? setTimeout)(() => darkroom.loadRest());
     return [];
   };
 

@@ -6,6 +6,7 @@
   const DOUBLE_CLICK_MS = 700;
   const LOST_AFTER_MS = 8000; // a submit that the server still does not know of, and that is not under way any more
   const GIVE_UP_MS = 180000;
+  const SAID_AFTER_MS = 1500; // a submit that takes longer is told of
 
   let following = darkroom.store.get("jobs", []).map((job) => ({ tab: "txt2img", ...job })); // [{key, id, since, tab}], in the order they were sent
   let last = { form: "", key: "", time: 0 };
@@ -176,10 +177,11 @@
     if (!job) return idle();
     document.body.dataset.busy = "yes";
     try {
+      const accepted = Boolean(job.id); // as it is asked: the answer to the submit may come while this one is on its way
       const body = { id_task: job.id ?? job.key, id_live_preview: preview, live_preview: !document.hidden };
       const state = await darkroom.ask("internal/progress", body);
       failures = 0;
-      if (following[0] === job) take(job, state);
+      if (following[0] === job) take(job, state, accepted);
     } catch {
       failures += 1;
       if (failures > 2) say("No answer from the server; trying again…");
@@ -189,7 +191,7 @@
     timer = setTimeout(turn, failures ? Math.min(3000, period * 2 ** Math.min(failures, 4)) : period);
   };
 
-  const take = (job, state) => {
+  const take = (job, state, accepted) => {
     if (state.completed) {
       forget(job.key);
       preview = -1;
@@ -197,9 +199,13 @@
       darkroom.jobEnded?.(job, state, following.length);
     } else if (state.active || state.queued) {
       paint(state);
-    } else if (job.id || Date.now() - job.since > (sending ? GIVE_UP_MS : LOST_AFTER_MS)) {
+    } else if (state.state !== "unknown") {
+      say("Waiting…"); // it went from one state to the next while the server looked
+    } else if (accepted || (!job.id && Date.now() - job.since > (sending ? GIVE_UP_MS : LOST_AFTER_MS))) {
       forget(job.key);
-      if (!job.id) darkroom.tell("The request did not arrive", "The connection was lost on the way. Press Generate again.");
+      if (!accepted) darkroom.tell("The request did not arrive", "The connection was lost on the way. Press Generate again.");
+    } else if (Date.now() - job.since > SAID_AFTER_MS) {
+      say("Sending…");
     }
   };
 

@@ -65,7 +65,7 @@
     }).observe(document.body, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ATTRIBUTES });
   };
 
-  // Scripts and style sheets that are no part of this one, each after the one before it: first the words, then the other tabs' own, then what extensions bring.
+  // Scripts and style sheets that are no part of this one, each after the one before it: first the words, then what extensions bring; the other tabs' own come last.
   const { words: address, late = [], scripts = [], styles = [] } = darkroom.settings;
   const load = (source) => {
     const script = Object.assign(document.createElement("script"), { src: source, async: false });
@@ -83,7 +83,10 @@
   }
   const dress = (source) => document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: source }));
   const isStyle = (source) => source.split("?")[0].endsWith(".css");
-  late.forEach((source) => (isStyle(source) ? dress : load)(source)); // of the tabs that are not shown first
+  late.filter(isStyle).forEach(dress); // of the tabs that are not shown first
+  darkroom.loadRest = () => { // when the first tab can be used
+    for (const source of late.filter((one) => !isStyle(one))) load(source).addEventListener("load", () => { document.body.dataset.whole = "yes"; });
+  };
   darkroom.loadExtensions = () => {
     styles.forEach(dress);
     scripts.forEach(load);
