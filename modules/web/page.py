@@ -82,6 +82,7 @@ LATE: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 WORDS = "internal/localization.js"  # the words of another language, when one is chosen
+QUEUE_LOOK_S = 0.05  # Gradio looks into its own queue a thousand times a second, and only events of extensions go through it
 SESSIONS = 100  # Gradio keeps a copy of the page's configuration for each of the latest sessions
 
 
@@ -97,6 +98,7 @@ def build_page(app: App, api: FastAPI | None = None) -> Starlette:
         mcp_server=False, pwa=False, enable_monitoring=False, max_file_size="64mb", favicon_path=str(ASSETS / "favicon.svg"),
         blocked_paths=[str(app.folders.config_file), str(app.folders.users_file), str(app.folders.logs)],
     )  # fmt: skip
+    blocks._queue.sleep_when_free = blocks._queue.progress_update_sleep_when_free = QUEUE_LOOK_S
     guests.started(api)
     return outer
 

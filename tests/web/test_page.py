@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
 
@@ -16,7 +18,7 @@ from modules import web
 from modules.folders import PROGRAM
 from modules.server.create import GZIP_LEVEL
 from modules.web.form import CHECKPOINT, NAMES
-from modules.web.page import ASSETS, LATE, SCRIPTS, STYLES
+from modules.web.page import ASSETS, LATE, QUEUE_LOOK_S, SCRIPTS, STYLES, build_page
 from tests.web.conftest import wait_for_page
 from tests.web.fake_app import LARGE, STARTER, fake_app, fake_server
 from tests.web.test_form import form
@@ -117,6 +119,26 @@ def test_sizes_start_at_the_models_own(config: dict[str, Any]):
     starts = {c["props"].get("elem_id"): c["props"].get("value") for c in config["components"]}
     assert starts["txt2img_width"] == starts["txt2img_height"] == STARTER.native_px
     assert starts["setting_sd_model_checkpoint"] == STARTER.title
+
+
+def test_gradios_queue_looks_for_events_seldom(app: Any, monkeypatch: pytest.MonkeyPatch):
+    """It would a thousand times a second, which keeps a twentieth of a core busy while nobody asks for anything."""
+    built: list[Any] = []
+    mount = gr.mount_gradio_app
+    monkeypatch.setattr(gr, "mount_gradio_app", lambda outer, blocks, **rest: built.append(blocks) or mount(outer, blocks, **rest))
+    build_page(app)
+    queue = built[0]._queue
+    naps: list[float] = []
+
+    async def nap(seconds: float) -> None:
+        naps.append(seconds)
+        queue.stopped = True
+
+    monkeypatch.setattr(asyncio, "sleep", nap)
+    for loop in (queue.start_processing, queue.start_progress_updates):
+        queue.stopped = False
+        asyncio.run(loop())
+    assert naps == [QUEUE_LOOK_S, QUEUE_LOOK_S]
 
 
 def test_every_control_can_be_changed(config: dict[str, Any]):
