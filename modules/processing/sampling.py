@@ -94,14 +94,14 @@ class _Run:
         self.partial = False
         self.in_hand = model
         self.infotext: dict[str, object] = {}
+        self._device: Any = self._pipeline._execution_device  # once a run: it is found by a walk through all modules
         self.conditions = self._encode(model)
         self.learnt = list(self.conditions.learnt)
         begin: dict[str, Any] = {} if run.begin is None else {"denoising": run.begin.denoising, "exact_steps": run.begin.exact_steps}
         options = sampler_options(resolved, run.seeds, model.family.architecture, **begin)
         self.warnings = [*self.conditions.notes, *self._left_out(options)]
-        device = self._pipeline._execution_device
         self._scheduler: Any = run.rising or build_scheduler(
-            run.sampler_name, run.scheduler, model.scheduler_config, options=options, device=device
+            run.sampler_name, run.scheduler, model.scheduler_config, options=options, device=self._device
         )
         self._pipeline.scheduler = self._scheduler
         if run.begin is not None and run.begin.blend is not None:
@@ -114,7 +114,7 @@ class _Run:
             [take_networks(prompt)[0] for prompt in run.prompts],
             run.negative_prompts,
             steps_run(run, flow=is_flow(model.scheduler_config)) * self._row.calls,
-            self._pipeline._execution_device,
+            self._device,
             skip=int(resolved.settings.get("CLIP_stop_at_last_layers", 1)),
             first_pass=run.first_steps,
             reading=Reading.of(resolved.settings),
@@ -304,7 +304,7 @@ class _Run:
         """What the call begins with. The noise of a run from pictures is added by the scheduler, whatever the pipeline draws."""
         run, begin = self._run, self._run.begin
         if run.from_latents is not None:
-            return {"latents": run.from_latents.to(self._pipeline._execution_device, self._network.dtype)}
+            return {"latents": run.from_latents.to(self._device, self._network.dtype)}
         noise = self._first_noise()
         if begin is not None and begin.found is not None:
             noise = begin.found.mixed(noise)
@@ -320,7 +320,7 @@ class _Run:
         self._scheduler.beginning = Beginning(noise=layouts, multiplier=begin.noise_multiplier, extra=begin.extra_noise)
         if run.style is not None and run.first_steps is None:
             image = run.style.coloured(image, self._pipeline)
-        image = image.to(self._pipeline._execution_device, self._network.dtype)
+        image = image.to(self._device, self._network.dtype)
         drawn = [torch.Generator("cpu").manual_seed(seed) for seed in run.seeds]
         start = replace(start, image=image, seen=unscaled(self._pipeline.vae, image), mask=begin.mask, more=begin.more)
         return {**self._call.start(start), "generator": drawn}
