@@ -7,9 +7,9 @@ Sums and comparisons over what others measured; no torch, so the web process sho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from modules.hardware.policies import POLICIES, Part
+from modules.hardware.policies import POLICIES, Part, is_on_cpu
 
 GIB = 2**30
 
@@ -31,20 +31,25 @@ class Work:
 class Need:
     """What a run asks of a device. parts: the weights; works: in any order; beside_bytes: of LoRAs and control networks, always there.
 
-    key: of the model and of how it is kept, for what is learnt of it.
+    key: of the model and of how it is kept, for what is learnt of it. on_cpu: what a person wants to work on the CPU, under any policy.
     """
 
     key: str
     parts: Mapping[str, Part]
     works: tuple[Work, ...]
     beside_bytes: int = 0
+    on_cpu: tuple[str, ...] = ()
+
+    def wishing(self, on_cpu: tuple[str, ...]) -> Need:
+        """The same with components of these names (beginnings of them) on the CPU."""
+        return self if on_cpu == self.on_cpu else replace(self, on_cpu=on_cpu, key=" ".join([self.key, *on_cpu]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """policy: the one to take; peaks: what each policy of the device would need, in bytes; room_bytes: what there is, 0: not known.
 
-    fits: the policy's peak is within it. why: a sentence where it is not the fastest, else "".
+    fits: the policy's peak is within it. why: a sentence where it is not the fastest, else "". on_cpu: as in `Need`.
     """
 
     policy: str
@@ -52,6 +57,7 @@ class Choice:
     room_bytes: int = 0
     fits: bool = True
     why: str = ""
+    on_cpu: tuple[str, ...] = ()
 
     @property
     def peak_bytes(self) -> int:
@@ -59,9 +65,11 @@ class Choice:
 
 
 def peak(need: Need, policy: str) -> int:
-    """The most bytes that lie on the device at once under a policy."""
+    """The most bytes that lie on the device at once under a policy. What works on the CPU holds nothing there, nor does its work."""
     row = POLICIES.get(policy)
-    held = [row.held(need.parts, work.component) + (work.spared_bytes if row.spares_vae else work.bytes) for work in need.works]
+    parts = {name: part for name, part in need.parts.items() if not is_on_cpu(name, policy, need.on_cpu)}
+    works = [work for work in need.works if work.component in parts]
+    held = [row.held(parts, work.component) + (work.spared_bytes if row.spares_vae else work.bytes) for work in works]
     return max(held, default=0) + need.beside_bytes
 
 

@@ -82,6 +82,8 @@ def spot_of(resolved: ResolvedRequest) -> str:
     hires = resolved.hires
     size = f"{resolved.width}x{resolved.height}{f'+{hires.width}x{hires.height}' if hires else ''}"
     small = " ".join(quantisers_of(resolved.checkpoint, resolved.settings).values())
+    kept = str(resolved.settings.get("parts_on_cpu") or "None")
+    small += "" if kept == "None" else f" on the CPU: {kept}"
     return f"{resolved.checkpoint.sha256 or resolved.checkpoint.path} {small} {resolved.task} {size} x{resolved.batch_size}"
 
 
