@@ -36,7 +36,7 @@ def choice_for(resolved: ResolvedRequest, need: Need | None, book: MemoryBook, d
     works there under any of them.
     """
     on_cpu = wished(resolved, device)
-    return replace(_choice(resolved, need and need.wishing(on_cpu), book, device), on_cpu=on_cpu)
+    return replace(_choice(resolved, need and need.on(device["kind"], on_cpu), book, device), on_cpu=on_cpu)
 
 
 def _choice(resolved: ResolvedRequest, need: Need | None, book: MemoryBook, device: dict[str, Any]) -> Choice:

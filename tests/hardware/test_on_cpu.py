@@ -174,14 +174,14 @@ NEED = Need(
 
 def test_what_works_on_the_cpu_is_not_counted():
     assert peak(NEED, "resident") == 4220 + 2000
-    assert peak(NEED.wishing(("vae",)), "resident") == 3900 + 300
-    assert peak(NEED.wishing(("text_encoder",)), "resident") == 3720 + 2000
-    assert peak(NEED.wishing(("text_encoder", "vae")), "medvram") == 3400 + 300
+    assert peak(NEED.on("cuda", ("vae",)), "resident") == 3900 + 300
+    assert peak(NEED.on("cuda", ("text_encoder",)), "resident") == 3720 + 2000
+    assert peak(NEED.on("cuda", ("text_encoder", "vae")), "medvram") == 3400 + 300
     assert peak(NEED, "encoders-on-cpu") == 3720 + 900
     assert peak(NEED, "vae-on-cpu") == 3400 + 300
     assert peak(NEED, "streamed-vae-on-cpu") == 120 + 300
-    assert NEED.wishing(()) is NEED
-    assert NEED.wishing(("vae",)).key != NEED.key, "what is learnt of the one says nothing about the other"
+    assert NEED.on("cuda") is NEED
+    assert NEED.on("cuda", ("vae",)).key != NEED.key, "what is learnt of the one says nothing about the other"
 
 
 def test_slow_decoding_comes_before_no_memory():
