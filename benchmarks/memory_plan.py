@@ -127,7 +127,7 @@ def write() -> None:
     from modules.families import FAMILIES, shipped
     from modules.folders import PROGRAM, write_atomic
     from modules.hardware.footprint import SHIPPED
-    from modules.processing.memory_need import counted
+    from modules.processing.memory_known import counted
     from modules.processing.tracing import footprint_of
     from modules.weights.layouts import LAYOUTS
     from modules.weights.layouts.component import Component, open_component

@@ -157,7 +157,14 @@ class Flags:
     controlnet_preprocessor_cache_size: int = _flag(16, "Device", "how many control maps are remembered", value="N", whole=(0, 1000))
 
     device_id: int | None = _flag(None, "Device", "number of the device to use; default: all of the best kind", value="N", whole=(0, 255))
-    use_cpu: tuple[str, ...] = _flag((), "Device", "all: use the processor despite a device", value="WHAT", choices=("all",), many=True)
+    use_cpu: tuple[str, ...] = _flag(
+        (),
+        "Device",
+        "what works on the processor despite a device: all, vae, text_encoder, or interrogate for captions; may be repeated",
+        value="WHAT",
+        choices=("all", "vae", "text_encoder", "interrogate"),
+        many=True,
+    )
     medvram: bool = _flag(False, "Device", "keep only the part of the model at work on the device; slower")
     lowvram: bool = _flag(False, "Device", "keep only the layer at work on the device; much slower")
     memory_limit: int = _flag(0, "Device", "GiB of memory to plan with; default: all that is free", value="GB", whole=(0, 4096))

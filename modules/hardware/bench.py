@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from modules.folders import write_atomic
 from modules.hardware import policies
-from modules.hardware.choice import asks_for_speed, choose_dtypes, half_of, pick, unusable
+from modules.hardware.choice import asks_for_speed, beside_the_device, choose_dtypes, half_of, pick, unusable
 from modules.hardware.detect import Device, diagnoses, probe, probe_in_child
 from modules.hardware.memory import memory, room_bytes
 from modules.hardware.peak import Peak
@@ -35,7 +35,8 @@ class Bench:
     """device, dtype ("float16"), vae_dtype; policy: the memory policy in force; count: devices of this kind.
 
     notes: what is not as it could be, in words, with what to do. limit_bytes: as much memory may be used, 0 for all.
-    first_policy: the fastest that the flags allow.
+    first_policy: the fastest that the flags allow. use_cpu: what the flags want on the CPU ("vae", "text_encoder", "interrogate");
+    on_cpu: components that work there in the present run, whatever the policy. cache: file of what was tried.
     """
 
     device: Device
@@ -46,6 +47,10 @@ class Bench:
     notes: tuple[str, ...] = ()
     limit_bytes: int = 0
     first_policy: str = "resident"
+    use_cpu: tuple[str, ...] = ()
+    on_cpu: tuple[str, ...] = ()
+    cache: Path | None = None
+    _numbers: str = field(default="", repr=False, compare=False)
     _placed: WeakKeyDictionary[Any, str] = field(default_factory=WeakKeyDictionary[Any, str], repr=False, compare=False)
 
     @classmethod
@@ -55,7 +60,8 @@ class Bench:
         cache: file that keeps what was tried, for the same torch and driver.
         """
         devices = probe(with_kernels=False)
-        notes = [] if flags.get("use_cpu") else [*diagnoses(), *(p for d in devices for p in d.problems)]
+        use_cpu = tuple[str, ...](flags.get("use_cpu") or ())
+        notes = [] if "all" in use_cpu else [*diagnoses(), *(p for d in devices for p in d.problems)]
         while True:
             device, count = pick(devices, flags, index)
             device = with_dtypes(device, cache)
@@ -69,7 +75,7 @@ class Bench:
         dtype, vae_dtype, said = choose_dtypes(device, flags, gain)
         policy, note = policies.first(device.kind, flags)
         told, limit = (*notes, *said, *([note] if note else ())), int(flags.get("memory_limit") or 0) * GIB
-        return cls(device, dtype, vae_dtype, policy, count, told, limit, policy)
+        return cls(device, dtype, vae_dtype, policy, count, told, limit, policy, use_cpu, cache=cache)
 
     def place(self, pipeline: Any) -> None:
         """Put a freshly loaded diffusers pipeline on the device under the policy in force."""
@@ -77,12 +83,20 @@ class Bench:
 
         if self.vae_dtype != self.dtype:
             pipeline.vae.to(dtype=getattr(torch, self.vae_dtype))
-        policies.POLICIES.get(self.policy).apply(pipeline, self.device.torch_name)
+        numbers = self.cpu_numbers() if self.on_cpu or policies.POLICIES.get(self.policy).on_cpu else "float32"
+        policies.place(pipeline, self.policy, self.device.torch_name, wished=self.on_cpu, numbers=numbers)
         self._placed[pipeline] = self.policy
+
+    def cpu_numbers(self) -> str:
+        """What the CPU calculates in beside the device instead of half precision: the faster. Measured once, in a second or two."""
+        if not self._numbers:
+            cpu = with_dtypes(next(d for d in probe(with_kernels=False) if d.kind == "cpu"), self.cache)
+            self._numbers = beside_the_device(half_of(cpu), with_gain(cpu, self.cache))
+        return self._numbers
 
     def lift(self, pipeline: Any) -> None:
         """Take a placed pipeline back to main memory; `place` puts it on the device again."""
-        policies.POLICIES.get(self._placed.pop(pipeline, self.policy)).lift(pipeline)
+        policies.lift(pipeline, self._placed.pop(pipeline, self.policy))
 
     def aside(self, pipeline: Any) -> None:
         """Free the device of a placed pipeline in the middle of a call; `lift`, then `place`, puts it on the device again."""
@@ -131,6 +145,7 @@ class Bench:
             "vae_dtype": self.vae_dtype,
             "policy": self.policy,
             "first_policy": self.first_policy,
+            "use_cpu": list(self.use_cpu),
             "room_bytes": self.room_bytes(),
             "count": self.count,
             "lines": self.lines(),

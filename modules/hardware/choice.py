@@ -22,7 +22,7 @@ def pick(devices: Sequence[Device], flags: Mapping[str, Any], index: int = 0) ->
 
     Raises SetupFault when there is no device of that number.
     """
-    usable = [d for d in devices if d.kind == "cpu"] if flags.get("use_cpu") else [d for d in devices if not d.problems]
+    usable = [d for d in devices if d.kind == "cpu"] if "all" in (flags.get("use_cpu") or ()) else [d for d in devices if not d.problems]
     same = [d for d in usable if d.kind == usable[0].kind]
     if index >= len(same):
         names = ", ".join(f"{i} = {d.name}" for i, d in enumerate(same))
@@ -33,6 +33,11 @@ def pick(devices: Sequence[Device], flags: Mapping[str, Any], index: int = 0) ->
 def half_of(device: Device) -> str | None:
     """The half precision that a device would compute in, None where none works."""
     return next((name for name in HALF.get(device.kind, HALF_ELSEWHERE) if name in device.dtypes), None)
+
+
+def beside_the_device(half: str | None, gain: float | None) -> str:
+    """What components that work on the CPU, beside a device, calculate in instead of half precision. half, gain: of the CPU."""
+    return half if half is not None and gain is not None and gain >= WORTH else "float32"
 
 
 def asks_for_speed(device: Device, flags: Mapping[str, Any]) -> bool:

@@ -7,9 +7,9 @@ Sums and comparisons over what others measured; no torch, so the web process sho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from modules.hardware.policies import POLICIES, Part
+from modules.hardware.policies import POLICIES, Part, is_on_cpu
 
 GIB = 2**30
 
@@ -17,6 +17,7 @@ GIB = 2**30
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """A stretch of a run in which one component works. bytes: beside all weights; spared_bytes: where the policy spares the VAE.
+    beside_bytes: of weights that are on the device for this stretch, whatever the policy: control networks.
 
     stage: "text", "sample", "hires", "refiner" or "decode".
     """
@@ -25,26 +26,38 @@ class Work:
     component: str
     bytes: int
     spared_bytes: int
+    beside_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """What a run asks of a device. parts: the weights; works: in any order; beside_bytes: of LoRAs and control networks, always there.
+    """What a run asks of a device. parts: the weights; works: in any order; beside_bytes: of LoRAs, always there.
 
-    key: of the model and of how it is kept, for what is learnt of it.
+    key: of the model and of how it is kept, for what is learnt of it. on_cpu: what a person wants to work on the CPU, under any policy.
+    main_bytes: what lies in main memory besides, and so counts where that is the device's: files of LoRAs, control networks.
     """
 
     key: str
     parts: Mapping[str, Part]
     works: tuple[Work, ...]
     beside_bytes: int = 0
+    main_bytes: int = 0
+    on_cpu: tuple[str, ...] = ()
+
+    def on(self, kind: str, on_cpu: tuple[str, ...] = ()) -> Need:
+        """The same on a device of that kind, with components of these names (beginnings of them) on the CPU."""
+        found = self if on_cpu == self.on_cpu else replace(self, on_cpu=on_cpu, key=" ".join([self.key, *on_cpu]))
+        if kind != "cpu":
+            return found
+        works = tuple(replace(work, beside_bytes=0) for work in self.works)
+        return replace(found, works=works, beside_bytes=self.beside_bytes + self.main_bytes, main_bytes=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """policy: the one to take; peaks: what each policy of the device would need, in bytes; room_bytes: what there is, 0: not known.
 
-    fits: the policy's peak is within it. why: a sentence where it is not the fastest, else "".
+    fits: the policy's peak is within it. why: a sentence where it is not the fastest, else "". on_cpu: as in `Need`.
     """
 
     policy: str
@@ -52,6 +65,7 @@ class Choice:
     room_bytes: int = 0
     fits: bool = True
     why: str = ""
+    on_cpu: tuple[str, ...] = ()
 
     @property
     def peak_bytes(self) -> int:
@@ -59,9 +73,11 @@ class Choice:
 
 
 def peak(need: Need, policy: str) -> int:
-    """The most bytes that lie on the device at once under a policy."""
+    """The most bytes that lie on the device at once under a policy. What works on the CPU holds nothing there, nor does its work."""
     row = POLICIES.get(policy)
-    held = [row.held(need.parts, work.component) + (work.spared_bytes if row.spares_vae else work.bytes) for work in need.works]
+    parts = {name: part for name, part in need.parts.items() if not is_on_cpu(name, policy, need.on_cpu)}
+    works = [work for work in need.works if work.component in parts]
+    held = [row.held(parts, work.component) + (work.spared_bytes if row.spares_vae else work.bytes) + work.beside_bytes for work in works]
     return max(held, default=0) + need.beside_bytes
 
 

@@ -63,12 +63,18 @@ class CaptionerSlot:
     def of(cls, bench: Bench, make_room: Callable[[], bool]) -> Self:
         """The slot of a worker's bench."""
 
+        def main_memory() -> tuple[int, int]:
+            figures = bench.memory()["ram"]
+            return figures["free"], figures["total"]
+
         def memory() -> tuple[int, int]:
             figures = bench.memory()
             there = figures["cuda"].get("system") or figures["ram"]
             return there["free"], there["total"]
 
         device = bench.device
+        if "interrogate" in bench.use_cpu:
+            return cls(device="cpu", dtype="float32", dtypes=("float32",), memory=main_memory, make_room=make_room)
         return cls(device=device.torch_name, dtype=bench.dtype, dtypes=device.dtypes, memory=memory, make_room=make_room)
 
     @property

@@ -54,9 +54,10 @@ class Careful:
         bench = self.bench
         self._need = self.book.counting.need(resolved, bench.dtype, bench.vae_dtype)
         choice = choice_for(resolved, self._need, self.book, bench.to_data() | {"room_bytes": bench.room_bytes()})
-        if choice.policy != bench.policy:
+        self._need = self._need and self._need.on(bench.device.kind, choice.on_cpu)
+        if (choice.policy, choice.on_cpu) != (bench.policy, bench.on_cpu):
             self.slot.set_aside()
-            bench.policy = choice.policy
+            bench.policy, bench.on_cpu = choice.policy, choice.on_cpu
         return choice.why
 
     def carried_out(

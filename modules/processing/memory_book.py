@@ -14,7 +14,8 @@ from typing import Any
 from modules.folders import Folders, write_atomic
 from modules.hardware.footprint import Footprint, shipped
 from modules.hardware.plan import Need
-from modules.processing.memory_need import Counting, Known
+from modules.processing.memory_known import Known
+from modules.processing.memory_need import Counting
 
 Walk = Callable[[Known, int], Footprint | None]
 KEPT = 500  # rows of each kind; the oldest go first

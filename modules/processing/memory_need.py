@@ -7,7 +7,6 @@ chooses. Start reading at `Counting.need`.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,66 +14,20 @@ from typing import Any
 
 from modules.families import FAMILIES, shipped
 from modules.faults import Fault
-from modules.hardware.footprint import Footprint, bytes_at, key_of
+from modules.hardware.footprint import Footprint, bytes_at
 from modules.hardware.plan import Need, Work
-from modules.hardware.policies import Part
 from modules.processing.calls import call_named
+from modules.processing.memory_beside import Beside, Surroundings
+from modules.processing.memory_known import NUMBER_BYTES, Known, counted
 from modules.processing.quantising import quantisers_of
 from modules.request import Checkpoint, ResolvedRequest, SideFile
-from modules.weights.header import TensorInfo
 from modules.weights.layouts import LAYOUTS
-from modules.weights.layouts.component import Component, open_component
-from modules.weights.quantisers import QUANTISERS
+from modules.weights.layouts.component import open_component
 
-NUMBER_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 LATENTS_HELD = 4  # copies of the latents beside the call: the present ones, the model's input for two rows, the answer
 TEXTS_KEPT = 3  # vectors of prompt and negative prompt that the encoder keeps
 TEXTS_HELD = {False: 3, True: 5}  # copies for each picture while the network works: without guidance, and with it, which joins both
 CLIP_TOKENS = 77
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """A component of a file, counted. numbers: of its weights; layer_numbers: of its largest layer; key(bytes of a number): its footprint.
-
-    matrices, kernels: numbers in weights with two axes and with four, which quantisers keep in fewer bits.
-    """
-
-    component: Component
-    numbers: int
-    layer_numbers: int
-    matrices: int
-    kernels: int
-
-    def key(self, number_bytes: int) -> str:
-        """The name of its footprint when it computes in numbers of that size."""
-        tiles = self.component.config.get("sample_size") if self.component.part.kind == "vae" else 0
-        return key_of(self.component.part.model, [*self.component.shapes.values(), (int(tiles or 0),)], number_bytes)
-
-    def part(self, number_bytes: int, quantiser: str = "") -> Part:
-        """Its weights in numbers of that size, or as a quantiser keeps them."""
-        whole, layer = self.numbers * number_bytes, self.layer_numbers * number_bytes
-        if quantiser:
-            row = QUANTISERS.get(quantiser)
-            fewer = self.matrices + (self.kernels if "Conv2d" in row.layers else 0)
-            whole -= round(fewer * (number_bytes - row.bytes_per_weight))
-        return Part(whole, layer)
-
-
-def counted(component: Component) -> Known:
-    """The sizes of a component."""
-    layers: dict[str, int] = {}
-    for name, info in component.tensors.items():
-        layer = name.rpartition(".")[0]
-        layers[layer] = layers.get(layer, 0) + math.prod(info.shape)
-    return Known(
-        component=component, numbers=sum(layers.values()), layer_numbers=max(layers.values(), default=0),
-        matrices=_with_axes(component.tensors, 2), kernels=_with_axes(component.tensors, 4),
-    )  # fmt: skip
-
-
-def _with_axes(tensors: Mapping[str, TensorInfo], axes: int) -> int:
-    return sum(math.prod(info.shape) for info in tensors.values() if len(info.shape) == axes)
 
 
 def spot_of(resolved: ResolvedRequest) -> str:
@@ -82,6 +35,8 @@ def spot_of(resolved: ResolvedRequest) -> str:
     hires = resolved.hires
     size = f"{resolved.width}x{resolved.height}{f'+{hires.width}x{hires.height}' if hires else ''}"
     small = " ".join(quantisers_of(resolved.checkpoint, resolved.settings).values())
+    kept = str(resolved.settings.get("parts_on_cpu") or "None")
+    small += "" if kept == "None" else f" on the CPU: {kept}"
     return f"{resolved.checkpoint.sha256 or resolved.checkpoint.path} {small} {resolved.task} {size} x{resolved.batch_size}"
 
 
@@ -90,7 +45,11 @@ class Counting:
     """footprint(component, number bytes) -> what it needs beside its weights, None where nobody knows. Keeps what it read of files."""
 
     footprint: Callable[[Known, int], Footprint | None]
+    _surroundings: Surroundings = field(init=False)
     _files: dict[tuple[str, str, int], Known | None] = field(default_factory=dict[tuple[str, str, int], "Known | None"])
+
+    def __post_init__(self) -> None:
+        self._surroundings = Surroundings(footprint=self.footprint)
 
     def need(self, resolved: ResolvedRequest, dtype: str, vae_dtype: str) -> Need | None:
         """Of the pass that needs most, of all that the run makes; None where something is not known. dtype: "float16"."""
@@ -102,7 +61,7 @@ class Counting:
         largest = max(found, key=lambda need: sum(part.whole_bytes for part in need.parts.values()))
         chosen = found[0] if largest.parts == found[0].parts else largest
         return Need(
-            key=found[0].key, parts=chosen.parts, beside_bytes=found[0].beside_bytes,
+            key=found[0].key, parts=chosen.parts, beside_bytes=found[0].beside_bytes, main_bytes=found[0].main_bytes,
             works=works if chosen is found[0] else chosen.works,
         )  # fmt: skip
 
@@ -139,10 +98,15 @@ class Counting:
         rows = len(call.rows) if resolved.cfg_scale > 1 else 1
         long_tokens = variant.prompt_tokens or call.text.long_tokens
         lengths = (long_tokens, long_tokens + (CLIP_TOKENS if call.text.words else 0))
-        works = _works(resolved, family.denoiser, known, acts, sizes, rows, NUMBER_BYTES[dtype], lengths)
+        separate = call.rows == ("prompt",) and resolved.cfg_scale > 1
+        beside = self._surroundings.of(
+            resolved, known[family.denoiser], NUMBER_BYTES[dtype], separate=separate, merges=family.denoiser not in small
+        )
+        works = _works(resolved, family.denoiser, known, acts, sizes, rows, NUMBER_BYTES[dtype], lengths, beside)
         told = [checkpoint.sha256 or checkpoint.path, files, small, dtype, vae_dtype]
         key = hashlib.sha256(repr(told).encode()).hexdigest()[:20]
-        return Need(key=key, parts=weights, works=works, beside_bytes=_beside(resolved))
+        main = beside.main_bytes + beside.nets_bytes
+        return Need(key=key, parts=weights, works=works, beside_bytes=beside.always_bytes, main_bytes=main)
 
     def components(self, checkpoint: Checkpoint, files: Mapping[str, str]) -> dict[str, Known] | None:
         """Name -> component of a model, of those that are there; None when one cannot be read. files: those from elsewhere."""
@@ -172,7 +136,7 @@ class Counting:
 
 def _works(
     resolved: ResolvedRequest, network: str, known: Mapping[str, Known], acts: Mapping[str, Footprint],
-    sizes: Sequence[tuple[int, int, str]], rows: int, number_bytes: int, lengths: tuple[int, int],
+    sizes: Sequence[tuple[int, int, str]], rows: int, number_bytes: int, lengths: tuple[int, int], beside: Beside,
 ) -> tuple[Work, ...]:  # fmt: skip
     """rows: of a network call, for one picture; lengths: tokens that a T5 encoder reads, and that the network reads."""
     count, channels = resolved.batch_size, _channels(known)
@@ -182,7 +146,8 @@ def _works(
     found = [_work("text", name, one["read"], None, _tokens(known[name], lengths[0]), 1, 0) for name, one in acts.items() if "read" in one]
     for width, height, stage in sizes:
         held = kept + count * text * TEXTS_HELD[rows > 1]
-        found.append(_work(stage, network, acts[network]["call"], None, width * height, rows * count, held))
+        plain = _work(stage, network, acts[network]["call"], None, width * height, rows * count, held)
+        found += beside.drawn(plain, held, width * height, rows * count)
     area = largest[0] * largest[1]
     found.append(_work("decode", "vae", acts["vae"]["decode"], acts["vae"]["decode spared"], area, count, kept))
     return tuple(found)
@@ -210,10 +175,3 @@ def _text_bytes(network: Known, number_bytes: int, tokens: int) -> int:
     """Of the vectors of one text, as the network reads them."""
     config = network.component.config
     return int(config.get("joint_attention_dim") or config.get("cross_attention_dim") or 0) * tokens * number_bytes
-
-
-def _beside(resolved: ResolvedRequest) -> int:
-    """Files of LoRAs and control networks, as large as they lie on the disk."""
-    files = [network.path for network in resolved.networks]
-    files += [unit.file.path for unit in resolved.control if unit.file is not None]
-    return sum(Path(path).stat().st_size for path in files if Path(path).is_file())

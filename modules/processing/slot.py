@@ -22,7 +22,7 @@ from modules.backends.backing import Backing
 from modules.families import FAMILIES, Family, LoadPlan
 from modules.faults import ModelFault, RequestFault
 from modules.hardware.bench import Bench
-from modules.hardware.policies import POLICIES
+from modules.hardware.policies import POLICIES, is_on_cpu
 from modules.processing.calls import call_of
 from modules.processing.networks import Networks
 from modules.processing.preview import Previewer
@@ -128,7 +128,7 @@ class Slot:
         device = (bench.device.kind, bench.device.torch_name)
 
         def place(pipeline: Any) -> None:
-            refuse_layerwise(pipeline, bench.policy)
+            refuse_layerwise(pipeline, bench.policy, bench.on_cpu)
             bench.place(pipeline)
 
         return cls(
@@ -251,10 +251,18 @@ class Slot:
         free_unused()
 
 
-def refuse_layerwise(pipeline: Any, policy: str) -> None:
-    """Raises ModelFault where a memory policy would take quantised weights apart: it makes every weight anew from its numbers alone."""
+def refuse_layerwise(pipeline: Any, policy: str, on_cpu: tuple[str, ...] = ()) -> None:
+    """Raises ModelFault where a memory policy would take quantised weights apart: it makes every weight anew from its numbers alone.
+
+    on_cpu: beginnings of names of components that a person wants to work on the CPU, for which quantised weights were not made.
+    """
     apart = POLICIES.get(policy).apart
     parts = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+    if any(is_on_cpu(name, policy, on_cpu) and is_quantised(part) for name, part in parts.items()):
+        raise ModelFault(
+            "Quantised weights cannot work on the CPU beside a device. Set one of Quantise text encoders and Work on the CPU to None, or "
+            "start without --use-cpu text_encoder."
+        )
     if any(apart(name) and is_quantised(part) for name, part in parts.items()):
         raise ModelFault(
             f"Quantised weights cannot be moved layer by layer, as the memory policy {policy} does. Take --medvram, or set both "

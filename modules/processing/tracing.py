@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
 from modules.hardware.footprint import Footprint, Point
 from modules.hardware.live import Live, tensors_of
-from modules.processing.memory_need import Known
+from modules.processing.memory_known import Known
 from modules.weights.layouts.module import empty_module
 
 SIDES_PX = (64, 256, 1024, 2048)
@@ -32,6 +33,8 @@ def footprint_of(module: Any, dtype: torch.dtype, *, cell_px: int = CELL_PX) -> 
     if hasattr(module, "enable_tiling"):
         return _autoencoder(module, dtype, cell_px)
     name = type(module).__name__
+    if name in _CONTROLS:
+        return _control(module, lambda rows, side: _CONTROLS[name](module.config, rows, side, dtype))
     if name in _NETWORKS:
         ask = _NETWORKS[name]
         return {
@@ -78,6 +81,19 @@ def _spared(plain: list[Point], tile_area: int, pixel_bytes: int) -> list[Point]
     within = [(area, one, one + area * pixel_bytes) for area, one, _ in plain if area <= tile_area]
     beyond = [(area, most + area * pixel_bytes, most + 2 * area * pixel_bytes) for area, _, _ in plain if area > tile_area]
     return within + beyond
+
+
+def _control(net: Any, ask: Callable[[int, int], Mapping[str, Any]]) -> Footprint:
+    """Of a control network: what it needs, and what it hands over. Of a transformer's it is one tensor of many alike."""
+    handed: dict[tuple[int, int], int] = {}
+
+    def call(side: int, rows: int) -> None:
+        found = pytree.tree_leaves(net(**ask(rows, side)))
+        handed[side, rows] = sum(tensor.nbytes for tensor in (found[:1] if type(net).__name__ in _ALIKE else found))
+
+    sides = _sides(net.config, CELL_PX)
+    points = _points(net, sides, call)
+    return {"call": points, "gives": [(side * side, handed[side, 1], handed[side, 2]) for side in sides]}
 
 
 def _points(module: Any, sides_px: Any, act: Callable[[int, int], Any]) -> list[Point]:
@@ -131,10 +147,41 @@ def _flux(config: Any, rows: int, cells: int, dtype: torch.dtype) -> Mapping[str
     }
 
 
+def _controlnet(config: Any, rows: int, side: int, dtype: torch.dtype) -> Mapping[str, Any]:
+    picture = _empty(dtype, rows, config.conditioning_channels, side, side)
+    return {**_unet(config, rows, side // CELL_PX, dtype), "controlnet_cond": picture, "return_dict": False}
+
+
+def _union(config: Any, rows: int, side: int, dtype: torch.dtype) -> Mapping[str, Any]:
+    told = _controlnet(config, rows, side, dtype)
+    kinds = _empty(dtype, rows, config.num_control_type)
+    return {**told, "controlnet_cond": [told["controlnet_cond"]], "control_type": kinds, "control_type_idx": [0]}
+
+
+def _sd3_control(config: Any, rows: int, side: int, dtype: torch.dtype) -> Mapping[str, Any]:
+    """Not of those without a table of places, which they have from the network that they steer."""
+    shown = _empty(dtype, rows, config.in_channels + config.extra_conditioning_channels, side // CELL_PX, side // CELL_PX)
+    return {**_sd3(config, rows, side // CELL_PX, dtype), "controlnet_cond": shown, "return_dict": False}
+
+
+def _flux_control(config: Any, rows: int, side: int, dtype: torch.dtype) -> Mapping[str, Any]:
+    told = _flux(config, rows, side // CELL_PX, dtype)
+    pixels = config.get("conditioning_embedding_channels") is not None
+    shown = _empty(dtype, rows, 3, side, side) if pixels else _empty(dtype, *told["hidden_states"].shape)
+    mode = None if config.num_mode is None else torch.zeros((rows, 1), dtype=torch.long, device="meta")
+    return {**told, "controlnet_cond": shown, "controlnet_mode": mode, "return_dict": False}
+
+
 # How each class is called; other classes are not counted.
 _NETWORKS: Mapping[str, Callable[[Any, int, int, torch.dtype], Mapping[str, Any]]] = {
     "UNet2DConditionModel": _unet, "SD3Transformer2DModel": _sd3, "FluxTransformer2DModel": _flux,
 }  # fmt: skip
+_CONTROLS: Mapping[str, Callable[[Any, int, int, torch.dtype], Mapping[str, Any]]] = {
+    "ControlNetModel": _controlnet, "ControlNetUnionModel": _union, "SD3ControlNetModel": _sd3_control,
+    "FluxControlNetModel": _flux_control,
+    "T2IAdapter": lambda config, rows, side, dtype: {"x": _empty(dtype, rows, config.in_channels, side, side)},
+}  # fmt: skip
+_ALIKE = ("SD3ControlNetModel", "FluxControlNetModel")
 _READERS: Mapping[str, tuple[int, ...]] = {
     "CLIPTextModel": (CLIP_TOKENS,), "CLIPTextModelWithProjection": (CLIP_TOKENS,), "T5EncoderModel": (T5_TOKENS, 2 * T5_TOKENS),
 }  # fmt: skip

@@ -68,6 +68,15 @@ class Models:
             help="How models are spread over device and main memory. Automatic: the fastest that fits. See docs/memory.md.",
         ),
     ] = "Automatic"
+    parts_on_cpu: Annotated[
+        str,
+        Knob(
+            "Work on the CPU",
+            choices=("None", "VAE", "Text encoders", "VAE and text encoders"),
+            section="Stable Diffusion",
+            help="What does not go to the device, whatever the memory policy. Text encoders cost little time there, the VAE much.",
+        ),
+    ] = "None"
     quantise_unet: Annotated[
         str,
         Knob(

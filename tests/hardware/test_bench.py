@@ -67,7 +67,7 @@ def test_a_card_is_tried_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(bench, "probe_in_child", lambda name: {"devices": [tried.to_data()], "diagnoses": [], "error": ""})
     found = Bench.choose({"no_half_vae": True, "medvram": True}, 0)
     assert (found.dtype, found.vae_dtype, found.policy, found.notes) == ("float16", "float32", "medvram", ("a diagnosis",))
-    assert [found.step_down() and found.policy for _ in range(3)] == ["streamed", "lowvram", False]
+    assert [found.step_down() and found.policy for _ in range(5)] == ["vae-on-cpu", "streamed", "lowvram", "streamed-vae-on-cpu", False]
 
 
 def test_place_changes_the_vae_alone_when_it_needs_another_type():

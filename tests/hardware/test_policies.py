@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 from diffusers.hooks.group_offloading import _is_group_offload_enabled as is_group_offloaded
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from modules.hardware import policies
 from modules.hardware.policies import Part
+from tests.hardware.conftest import picture
 
 
 class Recorder:
@@ -36,29 +36,33 @@ SPARED = ["enable_slicing", "enable_tiling"]
     [
         ("resident", ["to cuda:1"]),
         ("tiled", ["to cuda:1", *SPARED]),
-        ("attention", ["to cuda:1", *SPARED, "enable_attention_slicing"]),
+        ("attention", ["to cuda:1", "enable_attention_slicing", *SPARED]),
         ("medvram", ["enable_model_cpu_offload device=cuda:1", *SPARED]),
         ("lowvram", ["enable_sequential_cpu_offload device=cuda:1", *SPARED]),
     ],
 )
 def test_what_a_policy_asks_of_diffusers(policy: str, calls: list[str]):
     pipeline = Recorder()
-    policies.POLICIES.get(policy).apply(pipeline, "cuda:1")
+    policies.place(pipeline, policy, "cuda:1")
     assert pipeline.calls == calls
     assert all(hasattr(StableDiffusionPipeline, c.split()[0]) or hasattr(AutoencoderKL, c.split()[0]) for c in calls)
 
 
 def test_the_ladder_leads_from_fast_to_careful():
-    assert policies.ladder("cuda") == ["resident", "tiled", "encoders", "medvram", "streamed", "lowvram"]
+    assert policies.ladder("cuda") == [
+        "resident", "tiled", "encoders", "encoders-on-cpu", "medvram", "vae-on-cpu", "streamed", "lowvram", "streamed-vae-on-cpu",
+    ]  # fmt: skip
     assert policies.ladder("cpu") == ["resident", "tiled"]
     assert policies.ladder("mps") == ["resident", "tiled", "attention"]
-    assert [policies.after(p, "cuda") for p in policies.ladder("cuda")] == ["tiled", "encoders", "medvram", "streamed", "lowvram", None]
+    assert policies.ladder("directml") == ["resident", "tiled", "attention", "encoders-on-cpu", "vae-on-cpu"]
+    assert [policies.after(p, "cuda") for p in policies.ladder("cuda")] == [*policies.ladder("cuda")[1:], None]
     assert policies.after("attention", "mps") is None
 
 
 def test_what_lies_on_the_device_falls_down_the_ladder():
     parts = {"text_encoder": Part(500, 40), "unet": Part(3400, 60), "vae": Part(320, 10)}
-    held = {name: [policies.POLICIES.get(name).held(parts, at) for at in parts] for name in policies.ladder("cuda")}
+    rows = [name for name in policies.ladder("cuda") if not policies.POLICIES.get(name).on_cpu]
+    held = {name: [policies.POLICIES.get(name).held(parts, at) for at in parts] for name in rows}
     assert held["resident"] == held["tiled"] == [4220] * 3
     assert held["encoders"] == [3800, 3720, 3720]
     assert held["medvram"] == [500, 3400, 320]
@@ -82,59 +86,28 @@ def test_the_policy_to_begin_with(kind: str, flags: dict[str, Any], policy: str,
     assert bool(note) == said
 
 
-@pytest.fixture(scope="module")
-def tiny() -> Any:
-    """A random Stable Diffusion pipeline with 64-pixel pictures."""
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        block_out_channels=(8, 16), layers_per_block=1, sample_size=32, norm_num_groups=4, cross_attention_dim=16,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), attention_head_dim=2,
-    )  # fmt: skip
-    vae = AutoencoderKL(
-        block_out_channels=(8, 16), norm_num_groups=4, latent_channels=4, sample_size=32,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-    )  # fmt: skip
-    text = CLIPTextModel(CLIPTextConfig(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=100))
-    pipeline = StableDiffusionPipeline(
-        vae=vae, text_encoder=text, tokenizer=None, unet=unet, scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def picture(pipeline: Any) -> torch.Tensor:
-    hidden = torch.ones((2, 4, 16))
-    latents = torch.randn((2, 4, 32, 32), generator=torch.Generator().manual_seed(1))
-    made = pipeline(
-        prompt_embeds=hidden, negative_prompt_embeds=-hidden, latents=latents, num_inference_steps=2, height=64, width=64, output_type="pt"
-    )
-    return made.images
-
-
 @pytest.mark.parametrize("name", [name for name, policy in policies.POLICIES if policy.ran])
 def test_every_policy_makes_the_picture_and_is_taken_off_again(tiny: Any, name: str):
     """On the CPU, where streams have no meaning; layers and parts are put in place and taken away all the same."""
     plain, policy = picture(tiny), policies.POLICIES.get(name)
-    policy.apply(tiny, "cpu")
+    policies.place(tiny, name, "cpu")
     assert tiny.vae.use_tiling == policy.spares_vae
     spared = picture(tiny)
     assert plain.shape == spared.shape
     assert float((plain - spared).abs().max()) < 0.5  # tiles see less of their surroundings, the picture is the same one
-    policy.lift(tiny)
+    policies.lift(tiny, name)
     assert not tiny.vae.use_tiling
     assert not any(is_group_offloaded(part) or hasattr(part, "_hf_hook") for part in (tiny.unet, tiny.vae, tiny.text_encoder))
     assert torch.equal(picture(tiny), plain), "as if it had never been there"
 
 
 def test_the_text_encoders_layers_visit_the_device(tiny: Any):
-    policy = policies.POLICIES.get("encoders")
     ids = torch.ones((1, 8), dtype=torch.long)
     plain = tiny.text_encoder(ids).last_hidden_state
-    policy.apply(tiny, "cpu")
+    policies.place(tiny, "encoders", "cpu")
     try:
         assert is_group_offloaded(tiny.text_encoder)
         assert not is_group_offloaded(tiny.unet)
         assert torch.equal(tiny.text_encoder(ids).last_hidden_state, plain)
     finally:
-        policy.lift(tiny)
+        policies.lift(tiny, "encoders")

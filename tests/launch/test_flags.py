@@ -40,6 +40,13 @@ def test_values_have_their_types():
     )
 
 
+def test_several_things_can_work_on_the_processor(capsys: pytest.CaptureFixture[str]):
+    assert parse(["--use-cpu", "vae", "--use-cpu", "text_encoder"]).use_cpu == ("vae", "text_encoder")
+    with pytest.raises(SystemExit):
+        parse(["--use-cpu", "esrgan"])
+    assert "all or vae or text_encoder or interrogate" in capsys.readouterr().err
+
+
 def test_listen_and_server_name_set_the_host():
     assert parse(["--listen"]).host == "0.0.0.0"
     assert parse(["--listen", "--server-name", "10.0.0.3"]).host == "10.0.0.3"

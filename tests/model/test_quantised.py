@@ -152,6 +152,10 @@ def test_a_job_makes_a_folder_that_is_found_listed_and_loaded(shelf: Shelf, fami
     with pytest.raises(ModelFault, match="--medvram"):
         refuse_layerwise(loaded.pipeline, "lowvram")
     refuse_layerwise(loaded.pipeline, "medvram")
+    refuse_layerwise(loaded.pipeline, "medvram", ("vae",))
+    if text != "None":
+        with pytest.raises(ModelFault, match="cannot work on the CPU"):
+            refuse_layerwise(loaded.pipeline, "medvram", ("text_encoder",))
     shelf.add(made)
     with pytest.raises(ModelFault, match="Take the model it was made of"):
         shelf.plan("convert", source=made.name)

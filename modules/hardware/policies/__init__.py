@@ -1,25 +1,28 @@
 """Memory policies: how a diffusers pipeline is spread over device and main memory, from the fastest to the most careful.
 
 A file and a row each, over diffusers' documented calls. The rows ran on the CPU; on a device with memory of its own none has been run
-here, their decisions and calls are tested. No torch until a row is applied. Start reading at `POLICIES`, then `ladder`.
+here, their decisions and calls are tested. No torch until a row is applied. Start reading at `POLICIES`, then `place`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from modules.hardware.policies import on_cpu as cpu
 from modules.hardware.policies.attention import ATTENTION
 from modules.hardware.policies.encoders import ENCODERS
+from modules.hardware.policies.encoders_on_cpu import ENCODERS_ON_CPU
 from modules.hardware.policies.lowvram import LOWVRAM
 from modules.hardware.policies.medvram import MEDVRAM
 from modules.hardware.policies.resident import RESIDENT
-from modules.hardware.policies.row import Part, Policy
+from modules.hardware.policies.row import Part, Policy, modules_of, spare_vae
 from modules.hardware.policies.streamed import STREAMED
 from modules.hardware.policies.tiled import TILED
+from modules.hardware.policies.vae_on_cpu import STREAMED_VAE_ON_CPU, VAE_ON_CPU
 from modules.registry import Registry
 
-__all__ = ["AUTOMATIC", "POLICIES", "Part", "Policy", "after", "aside", "first", "ladder"]
+__all__ = ["AUTOMATIC", "POLICIES", "Part", "Policy", "after", "aside", "first", "is_on_cpu", "ladder", "lift", "place"]
 
 AUTOMATIC = "Automatic"  # the setting that leaves the choice to the planner
 
@@ -28,10 +31,38 @@ POLICIES.add("resident", RESIDENT)
 POLICIES.add("tiled", TILED)
 POLICIES.add("attention", ATTENTION)
 POLICIES.add("encoders", ENCODERS)
+POLICIES.add("encoders-on-cpu", ENCODERS_ON_CPU)
 POLICIES.add("medvram", MEDVRAM)
+POLICIES.add("vae-on-cpu", VAE_ON_CPU)
 POLICIES.add("streamed", STREAMED)
 POLICIES.add("lowvram", LOWVRAM)
+POLICIES.add("streamed-vae-on-cpu", STREAMED_VAE_ON_CPU)
 POLICIES.freeze()
+
+
+def is_on_cpu(component: str, policy: str, wished: Collection[str] = ()) -> bool:
+    """Does a component work on the CPU under a policy? wished: beginnings of names of those that a person wants there besides."""
+    return component.startswith((*POLICIES.get(policy).on_cpu, *wished))
+
+
+def place(pipeline: Any, policy: str, torch_name: str, *, wished: Collection[str] = (), numbers: str = "float32") -> None:
+    """Put a pipeline that lies on the CPU on a device. wished: as in `is_on_cpu`; numbers: what these calculate in instead of halves."""
+    row = POLICIES.get(policy)
+    if not (*row.on_cpu, *wished):
+        row.apply(pipeline, torch_name)
+    else:
+        names = [name for name in modules_of(pipeline) if is_on_cpu(name, policy, wished)]
+        cpu.without(pipeline, names, lambda: row.apply(pipeline, torch_name))
+        cpu.offload_without(pipeline, names)
+        cpu.keep(pipeline, names, numbers)
+    if row.spares_vae:
+        spare_vae(pipeline)
+
+
+def lift(pipeline: Any, policy: str) -> None:
+    """Bring a placed pipeline back to main memory, with nothing left of the policy."""
+    cpu.forget(pipeline)
+    POLICIES.get(policy).lift(pipeline)
 
 
 def aside(pipeline: Any) -> None:
@@ -39,7 +70,8 @@ def aside(pipeline: Any) -> None:
     offloaded: list[Any] = getattr(pipeline, "_all_hooks", [])
     for hook in offloaded:
         hook.offload()
-    if not any(hasattr(part, "_hf_hook") for part in pipeline.components.values()):
+    hooks = [getattr(part, "_hf_hook", None) for part in pipeline.components.values()]
+    if all(hook is None or isinstance(hook, cpu.OnCpu) for hook in hooks):
         pipeline.to("cpu")
 
 

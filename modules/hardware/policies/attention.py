@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from modules.hardware.policies.row import Policy, spare_vae, take_away
+from modules.hardware.policies.row import Policy, take_away
 
 
 def _apply(pipeline: Any, torch_name: str) -> None:
     pipeline.to(torch_name)
-    spare_vae(pipeline)
     pipeline.enable_attention_slicing()
 
 

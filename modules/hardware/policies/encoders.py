@@ -9,28 +9,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from modules.hardware.policies.grouped import settle, travel
-from modules.hardware.policies.row import OFFLOADS, TEXT, Part, Policy, modules_of, spare_vae
+from modules.hardware.policies.row import OFFLOADS, Part, Policy, is_text, modules_of
 
 
 def _apply(pipeline: Any, torch_name: str) -> None:
     for name, module in modules_of(pipeline).items():
-        if _is_text(name):
+        if is_text(name):
             travel(module, torch_name)
         else:
             module.to(torch_name)
-    spare_vae(pipeline)
-
-
-def _is_text(component: str) -> bool:
-    return component.startswith(TEXT)
 
 
 def _held(parts: Mapping[str, Part], at_work: str) -> int:
-    staying = sum(part.whole_bytes for name, part in parts.items() if not _is_text(name))
-    return staying + (2 * parts[at_work].layer_bytes if _is_text(at_work) else 0)
+    staying = sum(part.whole_bytes for name, part in parts.items() if not is_text(name))
+    return staying + (2 * parts[at_work].layer_bytes if is_text(at_work) else 0)
 
 
 ENCODERS = Policy(
     help="the text encoders wait in main memory; pictures are decoded one by one and in tiles", apply=_apply, lift=settle, kinds=OFFLOADS,
-    held=_held, apart=_is_text, ran="CPU, without streams",
+    held=_held, apart=is_text, ran="CPU, without streams",
 )  # fmt: skip

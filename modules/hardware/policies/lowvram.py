@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modules.hardware.policies.row import OFFLOADS, Part, Policy, spare_vae
+from modules.hardware.policies.row import OFFLOADS, Part, Policy
 
 
 def _apply(pipeline: Any, torch_name: str) -> None:
     pipeline.enable_sequential_cpu_offload(device=torch_name)
-    spare_vae(pipeline)
 
 
 def _held(parts: Mapping[str, Part], at_work: str) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 from modules.hardware.policies.row import Policy
 
 
-def _apply(pipeline: Any, torch_name: str) -> None:
+def stay(pipeline: Any, torch_name: str) -> None:
+    """Everything to the device."""
     pipeline.to(torch_name)
 
 
-RESIDENT = Policy(help="the whole model stays on the device", apply=_apply, spares_vae=False)
+RESIDENT = Policy(help="the whole model stays on the device", apply=stay, spares_vae=False)

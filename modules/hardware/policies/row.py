@@ -11,6 +11,7 @@ from typing import Any
 
 OFFLOADS = ("cuda", "rocm", "xpu")  # kinds with memory of their own, for which diffusers documents offloading
 TEXT = "text_encoder"  # how the names of text encoders begin
+VAE = "vae"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Policy:
 
     kinds: device kinds for which it means something, () for all. held(parts, at_work): bytes of weights that lie on the device while
     that component works; parts: component -> its weights. spares_vae: pictures are decoded one by one and in tiles. apart(component):
-    its layers are moved one by one, which quantised weights do not survive. ran: where it really ran when this row was written.
+    its layers are moved one by one, or work on the CPU, which quantised weights do not survive. on_cpu: beginnings of names of components
+    that work on the CPU for good; apply and held meet the others only. ran: where it really ran when this row was written.
     """
 
     help: str
@@ -50,6 +52,7 @@ class Policy:
     held: Callable[[Mapping[str, Part], str], int] = everything
     spares_vae: bool = True
     apart: Callable[[str], bool] = lambda component: False
+    on_cpu: tuple[str, ...] = ()
     ran: str = "CPU"
 
 
@@ -57,6 +60,11 @@ def spare_vae(pipeline: Any) -> None:
     """Decode one picture at a time, and a large one in tiles: the peak of a run is in the decoder."""
     pipeline.vae.enable_slicing()
     pipeline.vae.enable_tiling()
+
+
+def is_text(component: str) -> bool:
+    """Is it one of the text encoders?"""
+    return component.startswith(TEXT)
 
 
 def modules_of(pipeline: Any) -> dict[str, Any]:

@@ -37,6 +37,13 @@ class LoraFile:
         """Part -> shape of its tensor."""
         return {part: self.header.tensors[name].shape for part, name in entry.parts.items()}
 
+    def changed(self, entry: Entry) -> int:
+        """How many numbers of weights an entry changes; 0 where its shapes do not tell."""
+        try:
+            return _size(entry.kind, self.shapes(entry)) or 0
+        except (KeyError, IndexError):
+            return 0
+
 
 @dataclass(frozen=True)
 class Placed:
