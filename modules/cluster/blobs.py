@@ -87,7 +87,7 @@ class Blobs:
                 break
             if path.name not in needed:
                 held -= path.stat().st_size
-                self._forget(path.name)
+                self.forget(path.name)
         free = shutil.disk_usage(self._whole).free
         if free < wanted_bytes:
             raise DiskFault(
@@ -116,8 +116,8 @@ class Blobs:
     def held_bytes(self) -> int:
         return sum(p.stat().st_size for p in self._whole.iterdir() if p.is_file())
 
-    def _forget(self, digest: str) -> None:
-        """The file, and every view that shows it."""
+    def forget(self, digest: str) -> None:
+        """Remove the file, and every view that shows it."""
         inode = self._path(digest).stat().st_ino
         for root in self._views.iterdir():
             if any(p.is_file() and p.stat().st_ino == inode for p in root.rglob("*")):

@@ -180,7 +180,7 @@ def check_packages(config: TrainConfig) -> None:
     package = PACKAGES.get(config.optimizer, "")
     if package and importlib.util.find_spec(package) is None:
         raise RequestFault("optimizer", f"needs the package {package}: pip install {package}, or take AdamW", got=config.optimizer)
-    if config.num_processes > 1 and importlib.util.find_spec("accelerate") is None:
+    if (config.num_processes > 1 or config.on_cluster) and importlib.util.find_spec("accelerate") is None:
         raise RequestFault("num_processes", "several devices need the package accelerate: pip install accelerate", got=config.num_processes)
 
 

@@ -1,5 +1,7 @@
 """A training on several devices: `accelerate launch` starts a process for each, this one follows them and passes on what they say.
 
+Over a cluster `modules.cluster.training` stands in its place: the same processes on other machines, the same words.
+
 They talk through files in a folder of the cache: "job.json" (what to do), "events.jsonl" (what the first process says, a JSON a line),
 "stop" (it is there: save and end), "alive" (touched as long as somebody follows; when it gets old they save and end by themselves).
 Start reading at `run_several`; the other side is `modules.processing.train_process`.
@@ -21,9 +23,11 @@ from typing import Any
 from modules.faults import Fault
 from modules.folders import Folders, write_atomic
 from modules.processing.train_plan import ResolvedTrain
+from modules.processing.train_voice import ALIVE, EVENTS, JOB, LOG, STOP
+from modules.request.train import TrainConfig
 from modules.train.loop import Outcome
 
-JOB, EVENTS, STOP, ALIVE, LOG = "job.json", "events.jsonl", "stop", "alive", "processes.log"
+CLUSTER = ("-m", "modules.cluster.training")  # of Python; a room that is none of ours to import
 LOOK_S = 0.2
 TOLD_CHARS = 1500
 END_S = 600.0  # that processes have to save and end after "stop"; after a fault of one of them the others are ended
@@ -37,12 +41,15 @@ def run_several(job: str, resolved: ResolvedTrain, control: Any, folders: Folder
     told = {"resolved": resolved.to_data(), "folders": folders.to_data(), "flags": flags, "on_cpu": on_cpu}
     write_atomic(place / JOB, json.dumps(told).encode())
     (place / ALIVE).touch()
-    count = int(resolved.config["num_processes"])
-    control.status(f"Starting {count} processes…")
+    config = TrainConfig.from_data(resolved.config)
+    count, on_cluster = config.num_processes, config.on_cluster
+    started = f"{count} processes, which take {config.global_batch} pictures at each step" if count > 1 else "a process"
+    control.status(f"Starting {started}{' on the cluster' if on_cluster else ''}…")
+    words = [sys.executable, *CLUSTER, str(place / JOB)] if on_cluster else command(place / JOB, count)
     with (place / LOG).open("wb") as log:
         process = subprocess.Popen(
-            command(place / JOB, count), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folders.program,
-            env=environment(on_cpu=on_cpu), start_new_session=os.name != "nt",
+            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folders.program,
+            env=environment(on_cpu=on_cpu and not on_cluster), start_new_session=os.name != "nt",
         )  # fmt: skip
     try:
         outcome = _followed(process, place, control)

@@ -7,9 +7,10 @@ Stopped, it keeps its state and can be gone on with. With several devices the sa
 from __future__ import annotations
 
 import gc
+import importlib.util
 import io
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from modules.train.trainee import SampleAsked, Trainee
 DTYPES = {"no": "float32", "fp16": "float16", "bf16": "bfloat16"}
 NEED = {DREAMBOOTH: 8.0}  # times its files that a training takes
 USUAL_NEED = 2.0
+CLUSTER_PACKAGES = ("ray", "pyarrow")  # the second is what Ray Train loads
 RESERVE_BYTES = 1_000_000_000
 BEGUN = "begun.txt"  # in the state's folder: the job that last began anew
 
@@ -68,9 +70,13 @@ def run_train(job: dict[str, Any], control: Any, desk: TrainDesk) -> tuple[str, 
     if resolved.again:
         _forget_once(session, str(job["id"]))
     try:
-        _check_device(config, desk.bench)
-        if config.num_processes > 1:
+        if config.on_cluster:
+            _check_cluster(desk.flags)
+            control.make_room()
+        else:
+            _check_device(config, desk.bench)
             _make_room(resolved, config, control, desk.bench)
+        if config.num_processes > 1 or config.on_cluster:
             outcome = run_several(str(job["id"]), resolved, control, desk.folders, desk.flags, on_cpu=desk.bench.device.kind == "cpu")
         else:
             outcome = _with_room(resolved, session, config, control, desk)
@@ -81,10 +87,14 @@ def run_train(job: dict[str, Any], control: Any, desk: TrainDesk) -> tuple[str, 
     return state, _told(resolved, outcome, files, time.perf_counter() - began)
 
 
-def run_here(resolved: ResolvedTrain, session: Session, config: TrainConfig, control: Any, bench: Bench) -> Outcome:
-    """The training in this process, alone or as one of several. Raises as `run_train` does, Cancelled before the first step."""
+def run_here(resolved: ResolvedTrain, session: Session, config: TrainConfig, control: Any, bench: Bench, *, led: bool = False) -> Outcome:
+    """The training in this process, alone or as one of several. led: see `Company`.
+
+    Raises as `run_train` does, Cancelled before the first step.
+    """
+    _check_type(config, bench)
     control.status("Looking at the pictures")
-    company = Company.here()
+    company = Company.here(led=led)
     trainee = _trainee(resolved, session, config, control, bench)
     _class_pictures(session, config, trainee, control, company)
     dataset = Dataset.of(session, config, control.status)
@@ -142,7 +152,6 @@ def _class_pictures(session: Session, config: TrainConfig, trainee: Trainee, con
 
 def _with_room(resolved: ResolvedTrain, session: Session, config: TrainConfig, control: Any, desk: TrainDesk) -> Outcome:
     """The training; when memory runs out, once more after the other workers have put their models away."""
-    _make_room(resolved, config, control, desk.bench)
     reason = ""
     for again in (True, False):
         try:
@@ -182,13 +191,29 @@ def _size(path: Path) -> int:
 
 
 def _check_device(config: TrainConfig, bench: Bench) -> None:
-    """Raises RequestFault for what the device cannot do."""
+    """Raises RequestFault for what the devices here cannot do."""
+    _check_type(config, bench)
+    if bench.device.kind != "cpu" and config.num_processes > bench.count:
+        raise RequestFault("num_processes", f"there are {bench.count} devices", got=config.num_processes, allowed=[1, bench.count])
+
+
+def _check_cluster(flags: Mapping[str, Any]) -> None:
+    """Raises RequestFault where there is no cluster that can be trained on."""
+    address = str(flags.get("cluster") or "")
+    if not address:
+        raise RequestFault("on_cluster", "there is no cluster; start the program with --cluster ADDRESS, see docs/cluster.md", got=True)
+    if address.startswith("ray://"):
+        raise RequestFault("on_cluster", "needs the page on a machine of the cluster itself, with --cluster HOST:PORT", got=address)
+    if missing := [name for name in CLUSTER_PACKAGES if importlib.util.find_spec(name) is None]:
+        raise RequestFault("on_cluster", f"needs {' and '.join(missing)}: pip install -r requirements-cluster.txt", got=True)
+
+
+def _check_type(config: TrainConfig, bench: Bench) -> None:
+    """Raises RequestFault for a number type that the device cannot compute with."""
     dtype = DTYPES[config.mixed_precision]
     if dtype not in bench.device.dtypes:
         able = [name for name, value in DTYPES.items() if value in bench.device.dtypes]
         raise RequestFault("mixed_precision", f"{dtype} does not work on {bench.device.name}", got=config.mixed_precision, allowed=able)
-    if bench.device.kind != "cpu" and config.num_processes > bench.count:
-        raise RequestFault("num_processes", f"there are {bench.count} devices", got=config.num_processes, allowed=[1, bench.count])
 
 
 def _forget_once(session: Session, job: str) -> None:

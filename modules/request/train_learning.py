@@ -126,6 +126,7 @@ class Learning:
     gradient_checkpointing: Annotated[bool, Knob("Gradient checkpointing", help="Much less memory, about a quarter slower.")] = False
     seed: Annotated[int, Knob("Seed", 0, SEED_LIMIT, help="Order, noise and captions follow from it.")] = 0
     num_processes: Annotated[int, Knob("Devices", 1, 64, ui=(1, 8), step=1, help="Each takes a batch of its own at every step.")] = 1
+    on_cluster: Annotated[bool, Knob("Over the cluster", help="On devices of the cluster's machines; needs --cluster.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)

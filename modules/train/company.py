@@ -1,7 +1,7 @@
 """The processes that train together, each with a device of its own; alone as a rule.
 
-`accelerate launch` starts them and accelerate carries the sums; this only says what is summed. Gradients are summed before the step of the
-optimizer, so that every process takes the same step and nothing else needs to be sent. Start reading at `Company.here`.
+`accelerate launch` or Ray Train starts them and accelerate carries the sums; this only says what is summed. Gradients are summed before
+the step of the optimizer, so that every process takes the same step and nothing else needs to be sent. Start reading at `Company.here`.
 """
 
 from __future__ import annotations
@@ -16,22 +16,26 @@ CHUNK_VALUES = 16 * 2**20  # gradients are sent in pieces of about this many val
 
 
 class Company:
-    """rank: the number of this process, 0 for the one that writes; size: how many there are."""
+    """rank: the number of this process, 0 for the one that writes; size: how many there are.
 
-    def __init__(self, rank: int = 0, size: int = 1, state: Any = None) -> None:
+    led: whoever started the processes holds the session's lock for them, also from one try to the next.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, state: Any = None, *, led: bool = False) -> None:
         self.rank = rank
         self.size = size
+        self.led = led
         self._state = state
 
     @classmethod
-    def here(cls) -> Company:
-        """The company that this process was started in, by the variables that `accelerate launch` sets."""
+    def here(cls, *, led: bool = False) -> Company:
+        """The company that this process was started in, by the variables that `accelerate launch` and Ray Train set."""
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-            return cls()
+            return cls(led=led)
         from accelerate import PartialState  # only here: alone, nothing of it is needed
 
         state = PartialState()
-        return cls(state.process_index, state.num_processes, state)
+        return cls(state.process_index, state.num_processes, state, led=led)
 
     @property
     def main(self) -> bool:

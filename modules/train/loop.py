@@ -80,7 +80,7 @@ def train(
     more; a state of other weights), DiskFault, OutOfMemory of torch as it is. Whatever it raises, the last state stays.
     """
     here = company or Company.here()
-    with session.lock() if here.main else nullcontext():
+    with session.lock() if here.main and not here.led else nullcontext():
         run = _Run(session, config, trainee, dataset, control, cache, here)
         try:
             return run.whole()

@@ -20,7 +20,7 @@ from modules.train.company import Company
 from modules.train.feed import Batch
 from modules.train.optimizers import optimizer_of, set_mode
 from modules.train.schedules import rate_factor
-from modules.train.trainee import Stage, StepNoise, Trainee, seed_of
+from modules.train.trainee import Example, Stage, StepNoise, Trainee, seed_of
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 BAD_STEPS = 10  # steps in a row without a number for a loss, after which training ends
@@ -139,15 +139,24 @@ class Stepper:
         return told
 
     def _gradients(self, batch: Batch) -> torch.Tensor:
-        """Add a batch's gradients. Returns its loss, this process's part of it."""
-        if not batch.examples:
-            return torch.zeros((), device=self.device)
+        """Add a batch's gradients. Returns its loss, this process's part of it.
+
+        Where fewer processes train than were asked for, each has more of a batch than it would have had, and takes it in pieces of that.
+        """
+        size = max(1, -(-(batch.instances + batch.priors) // self._config.num_processes))
         self._seed(seed_of(self._config.seed, "dropout", batch.micro, self._company.rank))
-        noise = StepNoise(self._config.seed, batch.micro, batch.rows)
+        total = torch.zeros((), device=self.device)
+        for first in range(0, len(batch.examples), size):
+            piece = slice(first, first + size)
+            noise = StepNoise(self._config.seed, batch.micro, batch.rows[piece])
+            total = total + self._piece(batch, batch.examples[piece], noise)
+        return total
+
+    def _piece(self, batch: Batch, examples: list[Example], noise: StepNoise) -> torch.Tensor:
         with self._number_type():
-            losses = self._trainee.loss(batch.examples, noise)
+            losses = self._trainee.loss(examples, noise)
         weight = self._config.prior_loss_weight
-        counts = [weight / batch.priors if each.is_prior else 1.0 / batch.instances for each in batch.examples]
+        counts = [weight / batch.priors if each.is_prior else 1.0 / batch.instances for each in examples]
         loss = (losses.float() * torch.tensor(counts, device=losses.device)).sum()
         self._scaler.scale(loss / self._config.gradient_accumulation_steps).backward()
         return loss.detach()

@@ -60,16 +60,21 @@ class Raylets:
 
         self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **SMALL})
         self.address: str = self._cluster.address
-        self._nodes = [self._add() for _ in range(count)]
+        self._nodes: list[Any] = []
+        for _ in range(count):
+            self.add_one()
 
-    def _add(self) -> Any:
-        return self._cluster.add_node(num_cpus=0, resources={"darkroom": 1}, **SMALL)
+    def add_one(self) -> None:
+        self._nodes.append(self._cluster.add_node(num_cpus=0, resources={"darkroom": 1}, **SMALL))
 
     def kill_one(self, chance: random.Random) -> None:
         """One raylet is gone at once, another one comes."""
-        node = self._nodes.pop(chance.randrange(len(self._nodes)))
-        self._cluster.remove_node(node, allow_graceful=False)
-        self._nodes.append(self._add())
+        self.lose_one(chance)
+        self.add_one()
+
+    def lose_one(self, chance: random.Random) -> None:
+        """One raylet is gone at once."""
+        self._cluster.remove_node(self._nodes.pop(chance.randrange(len(self._nodes))), allow_graceful=False)
 
     def stop(self) -> None:
         self._cluster.shutdown()

@@ -71,6 +71,7 @@ LATE_OWN: dict[tuple[str, str], str] = {
     ("modules/compat/names_prompt.py", "modules.samplers.philox"): "numpy, when a script draws NVIDIA's numbers",
     ("modules/app.py", "modules.cluster"): "nothing of it without --cluster",
     ("modules/cluster/bridge.py", "modules.cluster.ties"): "Ray, when a cluster is spoken to; who tests a bridge need not have it",
+    ("modules/cluster/rank.py", "modules.processing.train_process"): "torch, in a process that trains; who starts it has no use for it",
     ("modules/cli/cluster.py", "modules.hardware"): "torch, when a machine joins without being told how many may work on it",
 }
 

@@ -20,6 +20,10 @@ ALLOWED: dict[tuple[str, str], str] = {
         "os.environ (by update)",
     ): "Gradio reads its switches (telemetry off, upload folder) from the environment when it is imported",
     (
+        "modules/cluster/rank.py",
+        "os.environ (by pop)",
+    ): "Ray Train names the first card there for every process of a machine, and accelerate would believe it",
+    (
         "modules/compat/loading.py",
         "sys.modules[]",
     ): "dataclasses and pydantic look there for the module of a guest's class; no import can ask for these names",

@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from modules.faults import OutOfMemory, RequestFault
 from modules.processing import train_run
 from modules.processing.train_plan import ResolvedTrain
+from modules.processing.train_run import TrainDesk, run_train
 from modules.train.loop import Outcome
-from tests.processing.train_rig import Heard, Place
+from tests.processing.train_rig import FLAGS, Heard, Place
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +164,20 @@ def test_paths(place: Place) -> None:
     """Nothing of a training lies outside its session and the folder of what it made."""
     names = {path.name for path in Path(place.folders.models).iterdir()}
     assert names <= {"Stable-diffusion", "Lora", "train"}
+
+
+@pytest.mark.parametrize(("address", "said"), [("", "--cluster ADDRESS"), ("ray://10.0.0.1:10001", "on a machine of the cluster itself")])
+def test_a_training_over_a_cluster_needs_one(place: Place, address: str, said: str) -> None:
+    session = place.session(f"far{len(address)}", on_cluster=True)
+    work = {"id": "job", "kind": "train", "resolved": place.plan(session).to_data(), "attempts": 1, "made": []}
+    with pytest.raises(RequestFault, match=said) as raised:
+        run_train(work, Heard(), TrainDesk(place.folders, place.bench, {**FLAGS, "cluster": address}))
+    assert raised.value.field == "on_cluster"
+
+
+def test_a_training_over_a_cluster_names_the_packages_that_it_lacks(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_run, "CLUSTER_PACKAGES", ("json", "no_such_package"))
+    session = place.session("lacking", on_cluster=True)
+    work = {"id": "job", "kind": "train", "resolved": place.plan(session).to_data(), "attempts": 1, "made": []}
+    with pytest.raises(RequestFault, match="needs no_such_package: pip install"):
+        run_train(work, Heard(), TrainDesk(place.folders, place.bench, {**FLAGS, "cluster": "127.0.0.1:6379"}))

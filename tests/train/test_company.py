@@ -62,6 +62,18 @@ def test_two_processes_train_what_one_does_with_the_doubled_batch(tmp_path: Path
     assert all(torch.allclose(made[name], other[name], atol=1e-6) for name in made)
 
 
+def test_one_process_that_is_left_takes_the_batches_of_two(tmp_path: Path):
+    """In pieces of the size that each would have had: a training goes on with fewer devices and learns the same."""
+    alone = session_at(tmp_path / "alone", CONFIG)
+    left = session_at(tmp_path / "left", {**CONFIG, "train_batch_size": 1, "num_processes": 2})
+    for home in ("alone", "left"):
+        go(tmp_path / home, 0, 1, 0)
+    one, other = ([row["loss"] for row in curve(session)] for session in (alone, left))
+    assert other == pytest.approx(one, rel=1e-5)
+    made, again = (load_file(session.paths.output / "cat.safetensors") for session in (alone, left))
+    assert all(torch.allclose(made[name], again[name], atol=1e-6) for name in made)
+
+
 def test_shares_of_a_batch_are_whole_and_apart():
     for size in (1, 2, 3, 4):
         for count in range(1, 9):

@@ -224,9 +224,13 @@ class TrainPreset(Answer):
 
 
 class TrainOptions(Answer):
-    """What can be asked of a training. devices: how many there are; captioners: those that can be trained."""
+    """What can be asked of a training. devices: how many there are; cluster: whether other machines can take part.
+
+    captioners: those that can be trained.
+    """
 
     fields: list[TrainOption]
     presets: list[TrainPreset]
     devices: int
+    cluster: bool
     captioners: list[str]

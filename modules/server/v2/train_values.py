@@ -193,7 +193,13 @@ def options_of(app: App) -> TrainOptions:
         for name, one in PRESETS.items()
     ]  # fmt: skip
     devices = max((int(worker["device"].get("count", 1)) for worker in app.jobs.workers()), default=1)
-    return TrainOptions(fields=fields, presets=presets, devices=devices, captioners=[row.name for row in captioners(app.folders)[0]])
+    return TrainOptions(
+        fields=fields,
+        presets=presets,
+        devices=devices,
+        cluster=app.roster is not None,
+        captioners=[row.name for row in captioners(app.folders)[0]],
+    )
 
 
 def _option(field: KnobField, group: str) -> TrainOption:

@@ -46,7 +46,8 @@
   const option = (name) => state.options.fields.find((one) => one.name === name);
   const uses = (name, now = config()) => {
     if (WITHOUT[now.method]?.has(name)) return false;
-    if (name === "num_processes") return state.options.devices > 1 || now.num_processes > 1;
+    if (name === "num_processes") return state.options.devices > 1 || now.num_processes > 1 || now.on_cluster;
+    if (name === "on_cluster") return state.options.cluster || now.on_cluster;
     const [other, ...values] = WHEN[name] ?? [];
     return !other || values.includes(now[other]);
   };
