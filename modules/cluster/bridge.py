@@ -22,7 +22,7 @@ from typing import Any
 
 from PIL import Image
 
-from modules.cluster.goods import Digests, goods_of, with_paths
+from modules.cluster.goods import Digests, goods_of, goods_of_paths, with_paths
 from modules.cluster.hosts import Place
 from modules.cluster.sending import Calls, send
 from modules.cluster.version import identity
@@ -97,6 +97,8 @@ class Bridge:
                     threading.Thread(target=self._send_jobs, args=(order,), daemon=True, name="sending").start()
                 case "interrupt" | "pause" | "skip" if order.get("job") in self._travelling:
                     self._travelling[order["job"]].set()
+                case "piece" if order["result"] is not None:
+                    threading.Thread(target=self._send_piece, args=(order,), daemon=True, name="piece").start()
                 case "quit":
                     self._quit()
                 case _:
@@ -144,6 +146,20 @@ class Bridge:
         else:
             self._wire.send({"say": "idle", "memory": {}})
 
+    def _send_piece(self, order: dict[str, Any]) -> None:
+        """What another worker made of a job that the worker there leads. What cannot be sent it makes itself."""
+        try:
+            goods = goods_of_paths(order["result"])
+            there = send(goods, self._post, self._token, say=lambda text: None, stopped=lambda: False)
+            self._tell({**order, "result": with_paths(order["result"], there)})
+            for path in goods.files.values():
+                path.unlink(missing_ok=True)
+        except LOST as fault:
+            self._failure = fault
+        except (Fault, OSError) as fault:
+            logging.getLogger(__name__).warning("%s", fault)
+            self._tell({**order, "result": None})
+
     def _say(self, text: str) -> None:
         self._wire.send({"say": "status", "message": text})
 
@@ -178,6 +194,8 @@ class Bridge:
                 work = Processed(image=image, **words["work"])
                 rest = {name: words[name] for name in ("settings", "place", "saved")}
                 return str(self._saver.save_processed(work, folder=Path(words["folder"]), **rest))
+            case "keep":
+                return self._saver.keep(image, **words)
             case _:
                 return self._saver.save_input(image, words["settings"])
 

@@ -217,3 +217,20 @@ def test_files_outside_its_folder_cannot_be_fetched(head: Head, post: Post, tmp_
         post.fetch(post._token, str(tmp_path / "secret.txt"))
     with pytest.raises(Stale):
         post.fetch("another token", "x")
+
+
+def test_a_piece_comes_home_and_goes_to_the_worker_that_leads(head: Head, tmp_path: Path):
+    head.order(do="jobs", jobs=[{"id": "a.1", "kind": "x", "resolved": {"colour": 9}, "attempts": 1, "made": [], "piece": 1}])
+    result = head.hear("done")["result"]
+    own = Path(result["images"][0]["path"])
+    assert own.is_relative_to(head.folders.job_files)
+    assert Image.open(own).getpixel((0, 0)) == (9, 1, 7)
+    head.hear("idle")
+    head.job("b", takes=1)
+    assert head.hear("lend")["end"] == 2
+    head.order(do="lent", job="b", number=1)
+    head.order(do="piece", job="b", number=1, result=result)
+    led = head.hear("done")["result"]
+    assert led["colour"] == [9, 1, 7]
+    assert Path(led["path"]).is_relative_to(tmp_path / "there")
+    assert not own.exists()
