@@ -34,6 +34,11 @@ class Pieces:
         with self._news:
             return number in self._came
 
+    def lent(self, number: int) -> bool:
+        """Another worker is at that piece."""
+        with self._news:
+            return number in self._lent
+
     def wait(self, number: int, patience_s: float, stopped: Callable[[], bool]) -> dict[str, Any] | None:
         """That piece's result, once; None when it is to be made here, because nobody has it or it takes longer than patience_s."""
         end = time.monotonic() + patience_s

@@ -22,33 +22,42 @@ TOLD = ("seconds", "warnings", "learnt", "infotext")  # of a Batch, plain data
 
 
 class Others:
-    """What others make of a run. lends: whether they may."""
+    """What others make of a job. on: they were told that they may; else there is never anything."""
 
-    def __init__(self, run: Job, *, lends: bool) -> None:
-        self._control = run.control
-        self._on = lends and may_lend(run.resolved)
+    def __init__(self, control: Any, *, on: bool) -> None:
+        self._control = control
+        self._on = on
         self._since: float | None = None
         self._own_s = 0.0
-        if self._on:
-            self._control.lend(run.resolved.n_iter, model=run.resolved.checkpoint.title)
 
-    def there(self, batch_no: int) -> bool:
-        """Another worker has made it."""
-        return self._on and self._control.pieces.there(batch_no)
+    def there(self, number: int) -> bool:
+        """Another worker has made that piece."""
+        return self._on and self._control.pieces.there(number)
 
-    def batch(self, batch_no: int) -> Batch | None:
-        """That batch, if another worker made it; None when it is to be made here. One that takes others longer than it would take here is
-        not waited for."""
+    def lent(self, number: int) -> bool:
+        """Another worker has made that piece, or is at it."""
+        return self._on and (self._control.pieces.lent(number) or self._control.pieces.there(number))
+
+    def piece(self, number: int) -> dict[str, Any] | None:
+        """What another worker made of that piece; None when it is to be made here. One that takes others longer than one took here is not
+        waited for."""
         if not self._on:
             return None
         if self._since is not None:
             self._own_s, self._since = time.monotonic() - self._since, None
-        found = self._control.pieces.wait(batch_no, self._own_s, lambda: self._control.interrupted)
-        self._control.begun(batch_no)
+        found = self._control.pieces.wait(number, self._own_s, lambda: self._control.interrupted)
+        self._control.begun(number)
         if found is None:
             self._since = time.monotonic()
-            return None
-        return unpacked(found)
+        return found
+
+
+def others_of(run: Job, *, lends: bool) -> Others:
+    """Others may make the batches of a run. lends: there are such workers."""
+    on = lends and may_lend(run.resolved)
+    if on:
+        run.control.lend(run.resolved.n_iter, model=run.resolved.checkpoint.title)
+    return Others(run.control, on=on)
 
 
 def may_lend(resolved: ResolvedRequest) -> bool:

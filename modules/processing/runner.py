@@ -41,7 +41,7 @@ from modules.processing.memory_book import MemoryBook
 from modules.processing.model_work import run_model_work
 from modules.processing.model_work_plan import MODEL_WORK
 from modules.processing.passes import StepHooks
-from modules.processing.pieces import Others, packed
+from modules.processing.pieces import Others, others_of, packed, unpacked
 from modules.processing.quantising import quantisers_of
 from modules.processing.slot import LoadedModel, Slot
 from modules.processing.stage import House, Stage
@@ -129,7 +129,7 @@ class PictureRunner:
             outcome = self._piece(job, control)
             return lambda: outcome
         run = self._begun(job, control)
-        return self._generate(run, Others(run, lends=job.get("lends", False)))
+        return self._generate(run, others_of(run, lends=job.get("lends", False)))
 
     def begin_joined(self, jobs: list[dict[str, Any]], controls: Sequence[Any]) -> Iterator[tuple[str, Callable[[], Outcome]]]:
         """Jobs that `joining_of` takes to be alike, as one batch where that is possible: (id, its outcome), each when it is computed."""
@@ -144,7 +144,7 @@ class PictureRunner:
     def _alone(self, run: Job) -> Callable[[], Outcome]:
         """One of several jobs by itself; what it raises, the outcome does."""
         try:
-            return self._generate(run, Others(run, lends=False))
+            return self._generate(run)
         except Exception as error:  # noqa: BLE001 - it ends this job and no other
             return raising(error)
 
@@ -204,7 +204,7 @@ class PictureRunner:
             return "canceled", {}
         return "done", packed(batch, [text for text in run.warnings if text not in run.resolved.warnings], run.id, self._saver)
 
-    def _generate(self, run: Job, others: Others) -> Callable[[], Outcome]:
+    def _generate(self, run: Job, others: Others | None = None) -> Callable[[], Outcome]:
         keep_inputs(run, self._saver, self._desk.inputs)
         if why := self._careful.begin(run.resolved):
             run.notes[NOTE] = why
@@ -258,7 +258,8 @@ class PictureRunner:
                 keep_made(run, run.made[run.first + i])
             return
         hear_texts(run, batch_no, self._folders, Job.warn)
-        batch = (others and others.batch(batch_no)) or self._make(run, batch_no)
+        found = None if others is None else others.piece(batch_no)
+        batch = self._make(run, batch_no) if found is None else unpacked(found)
         for warning in batch.warnings:
             if warning not in run.warnings:
                 run.warn(warning)
