@@ -22,6 +22,7 @@ from typing import Any
 
 from PIL import Image
 
+from modules.cluster.ahead import Ahead
 from modules.cluster.goods import Digests, goods_of, goods_of_paths, with_paths
 from modules.cluster.hosts import Place
 from modules.cluster.sending import Calls, send
@@ -67,6 +68,12 @@ class Bridge:
         self._digests = Digests(self._folders.cache / "cluster-digests.json")
         self._home: dict[str, str] = {}  # path there -> path here
         self._travelling: dict[str, threading.Event] = {}  # jobs whose files are on their way -> stop
+        self._present: set[str] = set()  # digests of the files of the jobs in hand
+        self._ahead = Ahead(
+            post, self._token, goods=lambda job: goods_of(job, self._folders, self._digests), busy=lambda: bool(self._travelling),
+            stays=lambda: self._present,
+            tell=self._tell, shared=self._shared,
+        )  # fmt: skip
         self._to_save: queue.Queue[dict[str, Any]] = queue.Queue()
         self._failure: Fault | None = None
 
@@ -93,12 +100,15 @@ class Bridge:
         for order in self._wire.messages():
             match order.get("do"):
                 case "jobs":
+                    self._ahead.look(None)
                     self._travelling = {job["id"]: threading.Event() for job in order["jobs"]}
                     threading.Thread(target=self._send_jobs, args=(order,), daemon=True, name="sending").start()
                 case "interrupt" | "pause" | "skip" if order.get("job") in self._travelling:
                     self._travelling[order["job"]].set()
                 case "piece" if order["result"] is not None:
                     threading.Thread(target=self._send_piece, args=(order,), daemon=True, name="piece").start()
+                case "ahead":
+                    self._ahead.look(order["next"])
                 case "quit":
                     self._quit()
                 case _:
@@ -120,10 +130,12 @@ class Bridge:
 
     def _send_jobs(self, order: dict[str, Any]) -> None:
         ready: list[dict[str, Any]] = []
+        self._present = set()
         for job in order["jobs"]:
             answer: dict[str, Any] = {"state": "failed", "result": None, "fault": None}
             try:
                 goods = goods_of(job, self._folders, self._digests)
+                self._present |= goods.files.keys()
                 there = send(goods, self._post, self._token, say=self._say, stopped=self._travelling[job["id"]].is_set, shared=self._shared)
                 if self._travelling[job["id"]].is_set():
                     raise Cancelled

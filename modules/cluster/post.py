@@ -144,6 +144,11 @@ class Post:
         self._check(token)
         self._blobs.make_room(wanted_bytes, needed)
 
+    def could_hold(self, token: str, wanted_bytes: int, needed: Collection[str]) -> bool:
+        """See `Blobs.could_hold`."""
+        self._check(token)
+        return self._blobs.could_hold(wanted_bytes, needed)
+
     def put(self, token: str, digest: str, offset_bytes: int, data: bytes) -> int:
         """See `Blobs.put`."""
         self._check(token)

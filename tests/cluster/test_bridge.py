@@ -234,3 +234,55 @@ def test_a_piece_comes_home_and_goes_to_the_worker_that_leads(head: Head, tmp_pa
     assert led["colour"] == [9, 1, 7]
     assert Path(led["path"]).is_relative_to(tmp_path / "there")
     assert not own.exists()
+
+
+NEXT = {"settings": {}, "control": ()}
+
+
+def ahead(head: Head, path: Path) -> None:
+    head.order(do="ahead", next={"kind": "txt2img", "resolved": {**NEXT, "model": {"path": str(path)}}})
+
+
+def test_files_of_the_next_job_go_over_while_one_is_computed(head: Head, tmp_path: Path):
+    path = model(tmp_path)
+    head.job("one", foresees=True)
+    ahead(head, path)
+    assert head.hear("done")["result"]["next"] == "weights", "with the path there"
+    head.hear("idle")
+    head.line.calls.clear()
+    head.job("two", model={"path": str(path)})
+    assert head.hear("done")["result"]["read"] == "weights"
+    assert "put" not in head.line.calls
+
+
+def test_what_there_is_no_room_for_waits_for_its_job(head: Head, tmp_path: Path):
+    asked = threading.Event()
+    head.line.before["could_hold"] = lambda *_: asked.set()
+    ahead(head, model(tmp_path, b"x" * 10_000_001))
+    assert asked.wait(20)
+    head.job("one")
+    head.hear("done")
+    assert {"make_room", "put"}.isdisjoint(head.line.calls)
+
+
+def test_the_job_that_begins_has_the_line_for_itself(head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sending, "PIECE_BYTES", 10)
+    begun, go_on = threading.Event(), threading.Event()
+    senders: list[str] = []
+
+    def held(*_: Any) -> None:
+        senders.append(threading.current_thread().name)
+        begun.set()
+        assert go_on.wait(20)
+
+    head.line.before["put"] = held
+    path = model(tmp_path, b"x" * 1000)
+    ahead(head, path)
+    assert begun.wait(20)
+    head.job("one")
+    head.hear("done")
+    go_on.set()
+    head.hear("idle")
+    head.job("two", model={"path": str(path)})
+    assert len(head.hear("done")["result"]["read"]) == 1000
+    assert senders.count("ahead") == 1, "the rest went with its own job"
