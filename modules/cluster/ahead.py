@@ -48,7 +48,11 @@ class Ahead:
         if job is not None and not fits(job["kind"], job["resolved"]):
             job = None
         self._next = job
-        if job is not None:
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Nothing of the present job is on its way any more."""
+        if (job := self._next) is not None and not self._busy():
             threading.Thread(target=self._send, args=(job,), daemon=True, name="ahead").start()
 
     def _send(self, job: dict[str, Any]) -> None:

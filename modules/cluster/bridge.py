@@ -155,6 +155,7 @@ class Bridge:
         self._travelling = {}
         if ready:
             self._tell({**order, "jobs": ready})
+            self._ahead.go_on()
         else:
             self._wire.send({"say": "idle", "memory": {}})
 
