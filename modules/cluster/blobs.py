@@ -121,8 +121,10 @@ class Blobs:
                 _link(source, place)
         return whole
 
-    def held_bytes(self) -> int:
-        return sum(p.stat().st_size for p in self._whole.iterdir() if p.is_file())
+    def about(self) -> dict[str, int]:
+        """{"held_bytes", "budget_bytes", "free_bytes": of the disk}."""
+        held = sum(p.stat().st_size for p in self._whole.iterdir() if p.is_file())
+        return {"held_bytes": held, "budget_bytes": self._budget_bytes, "free_bytes": shutil.disk_usage(self._whole).free}
 
     def _forget(self, digest: str) -> None:
         """The file, and every view that shows it."""

@@ -95,6 +95,8 @@ class Bridge:
                     self._to_save.put(message)
                 else:
                     self._wire.send(with_paths(message, self._home))
+                if message["say"] == "idle":
+                    self._wire.send({"say": "about", "about": self._post.call("about", timeout_s=BEAT_S)})
 
     def _orders(self) -> None:
         for order in self._wire.messages():

@@ -62,13 +62,13 @@ class Post:
         threading.Thread(target=self._watch, daemon=True, name="linger").start()
 
     def about(self) -> dict[str, Any]:
-        """host, pid, version, bytes of model files, and what the worker said last of its model, memory and device."""
+        """host, pid, version, bytes of model files and for them, and what the worker said last of its model, memory and device."""
         status, idle, ready = (self._last.get(name, {}) for name in ("status", "idle", "ready"))
         return {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "version": identity(),
-            "held_bytes": self._blobs.held_bytes(),
+            **self._blobs.about(),
             "model": status.get("model"),
             "memory": idle.get("memory", {}),
             "device": ready.get("device", {}),

@@ -144,8 +144,11 @@ class Crew:
         return [*self._devices, *self._far.values()]
 
     def devices(self) -> list[dict[str, Any]]:
-        """State of each device's worker: state, pid, device, model, memory, message; and host, address, card, place of those elsewhere."""
-        return [dict(slot.status) for slot in self._makers()]
+        """State of each device's worker: state, pid, device, model, memory, message, doing (see `Hand.doing`).
+
+        And of those elsewhere node, host, address, card, place, and about: what lies there.
+        """
+        return [{**slot.status, "doing": slot.doing()} for slot in self._makers()]
 
     def first(self) -> dict[str, Any]:
         """State of the first device's worker."""

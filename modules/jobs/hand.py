@@ -88,6 +88,15 @@ class Hand:
         own = [run for run in self if not isinstance(run.job, Piece)]
         return next((run for run in own if not run.saving), next(iter(own), None))
 
+    def doing(self) -> dict[str, Any] | None:
+        """What keeps the device busy: {"job", "helps": it is a piece of a job that another worker leads, "fraction"}; None for nothing."""
+        run = next(iter(self.computed()), None)
+        if run is None:
+            return None
+        if isinstance(run.job, Piece):
+            return {"job": run.job.of, "helps": True, "fraction": run.live.step / max(1, run.live.steps)}
+        return {"job": run.job.id, "helps": False, "fraction": run.live.fraction}
+
     def computed(self) -> list[Run]:
         """Those that keep the device busy."""
         return [run for run in self if not run.saving]

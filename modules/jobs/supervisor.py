@@ -95,6 +95,10 @@ class Slot:
         self.tell({"do": "watch", "job": run.job.id})
         return run.live
 
+    def doing(self) -> dict[str, Any] | None:
+        """See `Hand.doing`."""
+        return self._hand.doing()
+
     def live_piece(self, piece: str) -> Live | None:
         """What it does of another slot's job."""
         run = self._hand.get(piece)
@@ -234,6 +238,8 @@ class Slot:
                 self._ready = True
                 self._idle_since = time.monotonic()
                 self.status |= {"state": "busy" if self._hand else "idle", "memory": message["memory"]}
+            case "about":
+                self.status |= {"about": message["about"]}
             case "lost":
                 self._lost = message["message"]
             case "gone":

@@ -15,6 +15,7 @@ from PIL import Image
 
 from modules.cluster import sending
 from modules.cluster.post import Post, Stale
+from modules.cluster.version import identity
 from modules.faults import RequestFault, SetupFault
 from tests.cluster.line import Head, head_at, post_at
 
@@ -286,3 +287,13 @@ def test_the_job_that_begins_has_the_line_for_itself(head: Head, tmp_path: Path,
     head.job("two", model={"path": str(path)})
     assert len(head.hear("done")["result"]["read"]) == 1000
     assert senders.count("ahead") == 1, "the rest went with its own job"
+
+
+def test_what_lies_there_is_told(head: Head, tmp_path: Path):
+    head.job("one", model={"path": str(model(tmp_path))})
+    head.hear("done")
+    head.hear("idle")
+    told = head.hear("about")["about"]
+    assert (told["held_bytes"], told["budget_bytes"]) == (len(b"weights"), 10_000_000)
+    assert told["free_bytes"] > 0
+    assert told["version"] == identity()

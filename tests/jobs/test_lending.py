@@ -70,7 +70,8 @@ def test_stopping_the_job_stops_its_pieces_and_keeps_those_that_came(jobs: Jobs,
     job = submit(jobs, pieces=4, waits_for="never", holds=[2])
     until(lambda: (marks / "made-3").exists() and (marks / "piece-2").exists())
     until(lambda: (live := jobs.live(job)) is not None and live.fraction == pytest.approx(1.5 / 4))
-    assert jobs.worker()["state"] == "busy"
+    doing = [worker["doing"] for worker in jobs.workers()]
+    assert sorted((one["job"], one["helps"]) for one in doing) == [(job, False), (job, True)]
     assert jobs.interrupt()
     ended = jobs.wait(job, 60)
     assert ended.state == "canceled"
