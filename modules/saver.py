@@ -6,6 +6,7 @@ Start reading at `Saver.save`.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -171,6 +172,14 @@ class Saver:
         if not path.exists():
             _write(path, encode(image, "png"))
         return digest
+
+    def keep(self, image: Image.Image, *, job: str, name: str) -> str:
+        """Keep a picture of a job without loss in the cache, for another worker; its path. Raises DiskFault."""
+        path = self._folders.job_files / (safe_part(job) or "job") / f"{name}.png"
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", compress_level=1)
+        write_atomic(path, buffer.getvalue(), sync=False)
+        return str(path)
 
     def _scene(self, image: Image.Image, resolved: ResolvedRequest, index: int, job: str, text: str) -> Scene:
         now = datetime.now()

@@ -94,6 +94,14 @@ class Blobs:
                 f"{self._whole} has {free // 2**20} MiB left and {wanted_bytes // 2**20} MiB of model files are needed. Free some space."
             )
 
+    def could_hold(self, wanted_bytes: int, needed: Collection[str]) -> bool:
+        """So many bytes more are within the budget and on the disk, once files went that are neither needed nor used lately."""
+        recent_s = time.time() - RECENT_S
+        files = [(p, p.stat()) for p in self._whole.iterdir() if p.is_file()]
+        held = sum(status.st_size for _, status in files)
+        old = sum(status.st_size for p, status in files if p.name not in needed and status.st_atime <= recent_s)
+        return held - old + wanted_bytes <= self._budget_bytes and wanted_bytes <= shutil.disk_usage(self._whole).free
+
     def view(self, name: str, files: Mapping[str, str]) -> Path:
         """The files under names again. files: path below -> digest; "" alone for a single file, which is then called name itself.
 
@@ -113,8 +121,10 @@ class Blobs:
                 _link(source, place)
         return whole
 
-    def held_bytes(self) -> int:
-        return sum(p.stat().st_size for p in self._whole.iterdir() if p.is_file())
+    def about(self) -> dict[str, int]:
+        """{"held_bytes", "budget_bytes", "free_bytes": of the disk}."""
+        held = sum(p.stat().st_size for p in self._whole.iterdir() if p.is_file())
+        return {"held_bytes": held, "budget_bytes": self._budget_bytes, "free_bytes": shutil.disk_usage(self._whole).free}
 
     def forget(self, digest: str) -> None:
         """Remove the file, and every view that shows it."""

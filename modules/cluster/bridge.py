@@ -22,7 +22,8 @@ from typing import Any
 
 from PIL import Image
 
-from modules.cluster.goods import Digests, goods_of, with_paths
+from modules.cluster.ahead import Ahead
+from modules.cluster.goods import Digests, goods_of, goods_of_paths, with_paths
 from modules.cluster.hosts import Place
 from modules.cluster.sending import Calls, send
 from modules.cluster.version import identity
@@ -67,6 +68,12 @@ class Bridge:
         self._digests = Digests(self._folders.cache / "cluster-digests.json")
         self._home: dict[str, str] = {}  # path there -> path here
         self._travelling: dict[str, threading.Event] = {}  # jobs whose files are on their way -> stop
+        self._present: set[str] = set()  # digests of the files of the jobs in hand
+        self._ahead = Ahead(
+            post, self._token, goods=lambda job: goods_of(job, self._folders, self._digests), busy=lambda: bool(self._travelling),
+            stays=lambda: self._present,
+            tell=self._tell, shared=self._shared,
+        )  # fmt: skip
         self._to_save: queue.Queue[dict[str, Any]] = queue.Queue()
         self._failure: Fault | None = None
 
@@ -88,15 +95,22 @@ class Bridge:
                     self._to_save.put(message)
                 else:
                     self._wire.send(with_paths(message, self._home))
+                if message["say"] == "idle":
+                    self._wire.send({"say": "about", "about": self._post.call("about", timeout_s=BEAT_S)})
 
     def _orders(self) -> None:
         for order in self._wire.messages():
             match order.get("do"):
                 case "jobs":
+                    self._ahead.look(None)
                     self._travelling = {job["id"]: threading.Event() for job in order["jobs"]}
                     threading.Thread(target=self._send_jobs, args=(order,), daemon=True, name="sending").start()
                 case "interrupt" | "pause" | "skip" if order.get("job") in self._travelling:
                     self._travelling[order["job"]].set()
+                case "piece" if order["result"] is not None:
+                    threading.Thread(target=self._send_piece, args=(order,), daemon=True, name="piece").start()
+                case "ahead":
+                    self._ahead.look(order["next"])
                 case "quit":
                     self._quit()
                 case _:
@@ -118,10 +132,12 @@ class Bridge:
 
     def _send_jobs(self, order: dict[str, Any]) -> None:
         ready: list[dict[str, Any]] = []
+        self._present = set()
         for job in order["jobs"]:
             answer: dict[str, Any] = {"state": "failed", "result": None, "fault": None}
             try:
                 goods = goods_of(job, self._folders, self._digests)
+                self._present |= goods.files.keys()
                 there = send(goods, self._post, self._token, say=self._say, stopped=self._travelling[job["id"]].is_set, shared=self._shared)
                 if self._travelling[job["id"]].is_set():
                     raise Cancelled
@@ -141,8 +157,23 @@ class Bridge:
         self._travelling = {}
         if ready:
             self._tell({**order, "jobs": ready})
+            self._ahead.go_on()
         else:
             self._wire.send({"say": "idle", "memory": {}})
+
+    def _send_piece(self, order: dict[str, Any]) -> None:
+        """What another worker made of a job that the worker there leads. What cannot be sent it makes itself."""
+        try:
+            goods = goods_of_paths(order["result"])
+            there = send(goods, self._post, self._token, say=lambda text: None, stopped=lambda: False)
+            self._tell({**order, "result": with_paths(order["result"], there)})
+            for path in goods.files.values():
+                path.unlink(missing_ok=True)
+        except LOST as fault:
+            self._failure = fault
+        except (Fault, OSError) as fault:
+            logging.getLogger(__name__).warning("%s", fault)
+            self._tell({**order, "result": None})
 
     def _say(self, text: str) -> None:
         self._wire.send({"say": "status", "message": text})
@@ -178,6 +209,8 @@ class Bridge:
                 work = Processed(image=image, **words["work"])
                 rest = {name: words[name] for name in ("settings", "place", "saved")}
                 return str(self._saver.save_processed(work, folder=Path(words["folder"]), **rest))
+            case "keep":
+                return self._saver.keep(image, **words)
             case _:
                 return self._saver.save_input(image, words["settings"])
 

@@ -84,6 +84,9 @@ class FarSaver(Saver):
     def save_input(self, image: Image.Image, settings: Mapping[str, Any]) -> str:
         return str(self._wire.saved(what="save_input", words={"settings": dict(settings)}, **self._written(image)))
 
+    def keep(self, image: Image.Image, *, job: str, name: str) -> str:
+        return str(self._wire.saved(what="keep", words={"job": job, "name": name}, **self._written(image)))
+
     def _written(self, image: Image.Image) -> dict[str, str]:
         """Where the picture lies until it is fetched, with the digest of the file."""
         buffer = io.BytesIO()

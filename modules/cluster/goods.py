@@ -89,6 +89,16 @@ def goods_of(job: Mapping[str, Any], folders: Folders, digests: Digests) -> Good
     return goods
 
 
+def goods_of_paths(data: Any) -> Goods:
+    """The files of a moment that plain data names. Raises OSError."""
+    goods = Goods()
+    for text in dict.fromkeys(_paths_in(data)):
+        digest = file_sha256(Path(text))
+        goods.files[digest] = Path(text)
+        goods.views[text] = {"": digest}
+    return goods
+
+
 def with_paths(data: Any, other: Mapping[str, str]) -> Any:
     """Plain data in which every text that is one of these paths is the other one."""
     if isinstance(data, dict):

@@ -62,13 +62,13 @@ class Post:
         threading.Thread(target=self._watch, daemon=True, name="linger").start()
 
     def about(self) -> dict[str, Any]:
-        """host, pid, version, bytes of model files, and what the worker said last of its model, memory and device."""
+        """host, pid, version, bytes of model files and for them, and what the worker said last of its model, memory and device."""
         status, idle, ready = (self._last.get(name, {}) for name in ("status", "idle", "ready"))
         return {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "version": identity(),
-            "held_bytes": self._blobs.held_bytes(),
+            **self._blobs.about(),
             "model": status.get("model"),
             "memory": idle.get("memory", {}),
             "device": ready.get("device", {}),
@@ -143,6 +143,11 @@ class Post:
         """See `Blobs.make_room`."""
         self._check(token)
         self._blobs.make_room(wanted_bytes, needed)
+
+    def could_hold(self, token: str, wanted_bytes: int, needed: Collection[str]) -> bool:
+        """See `Blobs.could_hold`."""
+        self._check(token)
+        return self._blobs.could_hold(wanted_bytes, needed)
 
     def put(self, token: str, digest: str, offset_bytes: int, data: bytes) -> int:
         """See `Blobs.put`."""

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, BinaryIO, cast
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO, cast
 from modules.cluster.fitting import fits
 from modules.cluster.hosts import Host, Place, places_of
 from modules.cluster.joining import reach
+from modules.cluster.version import identity
 from modules.flags import table
 from modules.folders import PROGRAM
 from modules.jobs.process import WorkerPlan
@@ -41,12 +43,18 @@ class Roster:
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._follow, name="roster", daemon=True)
+        self._seen: dict[tuple[str, str], dict[str, Any]] = {}  # by name and address: a machine that comes back has another node
         self.hosts: list[Host] = []
         self.problem = f"Looking for the cluster at {pattern.address}…"
 
     def to_data(self) -> dict[str, Any]:
-        """For people: address of the cluster, what is wrong ("" for nothing), the machines that offer workers."""
-        return {"address": self._address, "problem": self.problem, "hosts": [host.to_data() for host in self.hosts]}
+        """For people: address of the cluster, what is wrong ("" for nothing), the version that is needed, machines that offer workers.
+
+        Of those since_s, since when they are there, and losses: how often they were gone before; gone: those that were there, and lost_s.
+        """
+        gone = [{"name": name, "address": address, **seen} for (name, address), seen in self._seen.items() if seen["lost_s"] is not None]
+        hosts = [{**host.to_data(), **self._seen[host.name, host.address]} for host in self.hosts]
+        return {"address": self._address, "problem": self.problem, "version": identity(), "hosts": hosts, "gone": gone}
 
     def start(self) -> None:
         self._thread.start()
@@ -88,11 +96,27 @@ class Roster:
         hosts = [Host.from_data(row) for row in message["hosts"]]
         if hosts == self.hosts:
             return
+        self._see(hosts)
         self.hosts = hosts
         self._changed({place.actor: self._plan_of(host, place) for host, place in places_of(hosts, self._pattern)})
 
+    def _see(self, hosts: list[Host]) -> None:
+        """Who came and who is gone."""
+        here = {(host.name, host.address) for host in hosts}
+        for who in here - {who for who, seen in self._seen.items() if seen["lost_s"] is None}:
+            losses = self._seen[who]["losses"] + 1 if who in self._seen else 0
+            self._seen[who] = {"since_s": time.time(), "lost_s": None, "losses": losses}
+        for who in self._seen.keys() - here:
+            self._seen[who]["lost_s"] = self._seen[who]["lost_s"] or time.time()
+
     def _plan_of(self, host: Host, place: Place) -> WorkerPlan:
-        about = {"host": host.name, "address": host.address, "card": host.card if place.gpu else "", "place": place.index}
+        about = {
+            "node": host.node,
+            "host": host.name,
+            "address": host.address,
+            "card": host.card if place.gpu else "",
+            "place": place.index,
+        }
         return replace(
             self._plan, words=WORDS, more={"cluster": asdict(place)}, about=about, fits=fits, env=reach(self._address),
             log=self._plan.log.with_name(f"{place.actor}.log"), hint="look at the log on that machine",

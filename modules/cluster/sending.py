@@ -6,7 +6,7 @@ Knows goods and the calls of a post; nothing about Ray. Start reading at `send`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from modules.cluster.goods import Goods
@@ -25,13 +25,21 @@ class Calls(Protocol):
 
 
 def send(
-    goods: Goods, post: Calls, token: str, *, say: Callable[[str], None], stopped: Callable[[], bool], shared: bool = False
+    goods: Goods,
+    post: Calls,
+    token: str,
+    *,
+    say: Callable[[str], None],
+    stopped: Callable[[], bool],
+    shared: bool = False,
+    early: Collection[str] | None = None,
 ) -> dict[str, str]:
     """Path here -> path there, for every view. say: what is going on, in words; stopped: asked between pieces.
 
-    shared: files that lie there under the same path, and hold the same, are not sent.
+    shared: files that lie there under the same path, and hold the same, are not sent. early: the job has not come yet: only what there is
+    room for beside these digests, and nothing takes the place of what has its name there.
 
-    Raises Cancelled when stopped, OSError when a file here is gone, and what the post raises.
+    Raises Cancelled when stopped, or when there is no room early, OSError when a file here is gone, and what the post raises.
     """
     seen: list[str] = post.call("sees", token, goods.views, timeout_s=FINISH_S) if shared and goods.views else []
     goods = goods.without(seen)
@@ -39,10 +47,14 @@ def send(
     missing = {digest: size for digest, (size, whole) in there.items() if not whole}
     if missing:
         wanted = sum(goods.size_bytes(digest) - size for digest, size in missing.items())
-        post.call("make_room", token, wanted, sorted(goods.files), timeout_s=FINISH_S)
+        stays = sorted({*goods.files, *(early or ())})
+        if early is not None and not post.call("could_hold", token, wanted, stays, timeout_s=FINISH_S):
+            raise Cancelled
+        post.call("make_room", token, wanted, stays, timeout_s=FINISH_S)
     for number, (digest, size) in enumerate(missing.items(), 1):
         _send_one(goods, digest, size, post, token, lambda text, n=number: say(f"{text} ({n} of {len(missing)})"), stopped)
-    return {path: path for path in seen} | post.call("lay_out", token, goods.views, goods.placed, timeout_s=FINISH_S)
+    placed = goods.placed if early is None else {}
+    return {path: path for path in seen} | post.call("lay_out", token, goods.views, placed, timeout_s=FINISH_S)
 
 
 def _send_one(

@@ -12,6 +12,7 @@ from typing import Any
 
 from modules.folders import Folders
 from modules.jobs.joined import Joining, never
+from modules.jobs.lending import Lending
 from modules.jobs.process import Fits, WorkerPlan
 from modules.jobs.records import DEVICE, Live
 from modules.jobs.store import JobStore
@@ -80,6 +81,7 @@ class Crew:
         self._all_devices = first is None
         self._devices: list[Slot] = []
         self._far: dict[str, Slot] = {}
+        self._lending = Lending(self.nudge)
         self._beside: dict[str, Slot] = {}
 
     def start(self, lanes: Iterable[str]) -> None:
@@ -127,7 +129,11 @@ class Crew:
     def live(self, job_id: str | None) -> Live | None:
         """What that job does, or, for None, the running pictures. Tells the worker that somebody is looking."""
         found = (slot.live(job_id) for slot in (self._makers() if job_id is None else self.slots()))
-        return next((live for live in found if live is not None), None)
+        live = next((live for live in found if live is not None), None)
+        more = self._lending.elsewhere(live.job) if live is not None else 0.0
+        if live is None or not more:
+            return live
+        return _further(live, more)
 
     def current(self) -> str | None:
         """Id of the pictures that are being made, of those of the first device that makes any."""
@@ -138,8 +144,11 @@ class Crew:
         return [*self._devices, *self._far.values()]
 
     def devices(self) -> list[dict[str, Any]]:
-        """State of each device's worker: state, pid, device, model, memory, message; and host, address, card, place of those elsewhere."""
-        return [dict(slot.status) for slot in self._makers()]
+        """State of each device's worker: state, pid, device, model, memory, message, doing (see `Hand.doing`).
+
+        And of those elsewhere node, host, address, card, place, and about: what lies there.
+        """
+        return [{**slot.status, "doing": slot.doing()} for slot in self._makers()]
 
     def first(self) -> dict[str, Any]:
         """State of the first device's worker."""
@@ -171,7 +180,7 @@ class Crew:
         slot.start()
 
     def _maker(self, plan: WorkerPlan, index: int) -> Slot:
-        return Slot(self._store, plan, index, self._heard, idle=self._idle, shares=lambda: len(self._makers()) > 1)
+        return Slot(self._store, plan, index, self._heard, idle=self._idle, shares=lambda: len(self._makers()) > 1, lending=self._lending)
 
     def _idle(self) -> int:
         """Devices whose worker could begin a job."""
@@ -183,3 +192,10 @@ class Crew:
                 self._add(index)
         if job_id:
             self._told(job_id)
+
+
+def _further(live: Live, more: float) -> Live:
+    """With what others have made of the job; the time that is left is taken to shrink as the work that is left does."""
+    fraction = min(1.0, live.fraction + more)
+    eta_s = live.eta_s and live.eta_s * (1 - fraction) / max(1 - live.fraction, 1e-6) * live.fraction / fraction
+    return dataclasses.replace(live, fraction=fraction, eta_s=eta_s)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from modules.jobs.lending import Piece
 from modules.jobs.records import Job, Live
 
 SAVING_AT_ONCE = 16  # jobs that may still be saving while the next one runs; the worker itself bounds the pictures
@@ -83,8 +84,18 @@ class Hand:
         return [*runs.values()]
 
     def current(self) -> Run | None:
-        """The one that people mean who name none: the first that is computed, else the first that is saved."""
-        return next((run for run in self if not run.saving), next(iter(self), None))
+        """The one that people mean who name none: the first that is computed, else the first that is saved; no piece of another one."""
+        own = [run for run in self if not isinstance(run.job, Piece)]
+        return next((run for run in own if not run.saving), next(iter(own), None))
+
+    def doing(self) -> dict[str, Any] | None:
+        """What keeps the device busy: {"job", "helps": it is a piece of a job that another worker leads, "fraction"}; None for nothing."""
+        run = next(iter(self.computed()), None)
+        if run is None:
+            return None
+        if isinstance(run.job, Piece):
+            return {"job": run.job.of, "helps": True, "fraction": run.live.step / max(1, run.live.steps)}
+        return {"job": run.job.id, "helps": False, "fraction": run.live.fraction}
 
     def computed(self) -> list[Run]:
         """Those that keep the device busy."""

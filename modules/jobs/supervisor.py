@@ -17,11 +17,13 @@ from typing import Any, BinaryIO, cast
 from modules.faults import UnknownJob, WorkerDied
 from modules.jobs.hand import Hand, Run
 from modules.jobs.joined import count_joined
+from modules.jobs.lending import Lending, Piece
 from modules.jobs.order import Taker
 from modules.jobs.process import WorkerPlan, start_worker
 from modules.jobs.records import DEVICE, Job, Live
 from modules.jobs.store import JobStore
 from modules.jobs.wire import Wire
+from modules.jobs.work import work_of
 
 STALL_S = 120.0
 STALL_STEPS = 20
@@ -32,7 +34,7 @@ class Slot:
     """Runs jobs on one device until `stop`. `changed` is called after every change that somebody may wait for.
 
     wants_room: called when the job in hand needs memory that models of other workers hold. idle: how many slots of the lane have nothing
-    to do, this one counted in; shares: other slots take jobs of this lane too.
+    to do, this one counted in; shares: other slots take jobs of this lane too. lending: pieces of jobs, where slots share them.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Slot:
         wants_room: Callable[[Slot], None] | None = None,
         idle: Callable[[], int] = lambda: 1,
         shares: Callable[[], bool] = lambda: False,
+        lending: Lending | None = None,
     ) -> None:
         self._store = store
         self._plan = plan
@@ -51,6 +54,7 @@ class Slot:
         self._wants_room = wants_room
         self._idle = idle
         self._shares = shares
+        self._lending = lending or Lending(lambda: None)
         self._giving: list[Callable[[Slot], None]] = []
         self._index = index
         self._inbox: queue.Queue[tuple[int, dict[str, Any]]] = queue.Queue()
@@ -90,6 +94,15 @@ class Slot:
             return None
         self.tell({"do": "watch", "job": run.job.id})
         return run.live
+
+    def doing(self) -> dict[str, Any] | None:
+        """See `Hand.doing`."""
+        return self._hand.doing()
+
+    def live_piece(self, piece: str) -> Live | None:
+        """What it does of another slot's job."""
+        run = self._hand.get(piece)
+        return None if run is None else run.live
 
     def idle(self) -> bool:
         """It could begin a job."""
@@ -177,13 +190,15 @@ class Slot:
         plain = taker.fits is None and not taker.shares
         job = self._store.claim(self._plan.lane, None if plain else taker, untried=bool(self._hand))
         if job is None:
+            job = self._lending.take(self, self._plan.fits)
+        if job is None:
             self._rest()
             return
-        jobs = [job, *self._joined(job)]
+        jobs = [job, *([] if isinstance(job, Piece) else self._joined(job))]
         for one in jobs:
             self._hand.add(one, self.status["message"])
         self.status |= {"state": "busy"}
-        self.tell({"do": "jobs", "jobs": [self._work(one) for one in jobs]})
+        self.tell({"do": "jobs", "jobs": [work_of(one, self._store, lends=self._shares()) for one in jobs]})
         for one in jobs:
             self._changed(one.id)
 
@@ -195,14 +210,6 @@ class Slot:
             return []
         workers = self._idle()
         return self._store.claim_joined(self._plan.lane, lambda waiting: count_joined(first, waiting, joining, device, workers), own[2])
-
-    def _work(self, job: Job) -> dict[str, Any]:
-        """What the worker is told of a job."""
-        made = [e.data for e in self._store.events(job.id) if e.type == "picture"] if job.attempts > 1 else []
-        work = {"id": job.id, "kind": job.kind, "resolved": job.resolved, "attempts": job.attempts, "made": made}
-        if gathers := job.resolved.get("gathers"):
-            work["gathered"] = self._store.groups.states(gathers)
-        return work
 
     def _rest(self) -> None:
         """End a worker that has had nothing to do for long enough."""
@@ -231,6 +238,8 @@ class Slot:
                 self._ready = True
                 self._idle_since = time.monotonic()
                 self.status |= {"state": "busy" if self._hand else "idle", "memory": message["memory"]}
+            case "about":
+                self.status |= {"about": message["about"]}
             case "lost":
                 self._lost = message["message"]
             case "gone":
@@ -253,6 +262,10 @@ class Slot:
                 run.take_progress({k: v for k, v in message.items() if k not in ("say", "job")})
             case "preview":
                 run.take_preview(message)
+            case "lend" | "begun":
+                self._lending.hear(self, run.job, message)
+            case "event" if isinstance(run.job, Piece):
+                pass  # whoever leads the job says what there is to be said of it
             case "event":
                 self._store.add_event(run.job.id, message["type"], message["data"])
                 self._changed(run.job.id)
@@ -266,7 +279,10 @@ class Slot:
     def _take_end(self, run: Run, message: dict[str, Any]) -> None:
         self._deaths = 0
         self._hand.pop(run.job.id)
-        if message["state"] == "paused":
+        self._lending.close(run.job.id)
+        if isinstance(run.job, Piece):
+            self._lending.came(run.job, message["result"] if message["state"] == "done" else None)
+        elif message["state"] == "paused":
             self._store.requeue(run.job.id, fault=None, counts=False, held=True)
         else:
             self._store.finish(run.job.id, message["state"], result=message["result"], fault=message["fault"])
@@ -284,7 +300,9 @@ class Slot:
                 continue
             run.set(flags=run.live.flags | {asked})
             self.tell({"do": asked, "job": job_id})
-            if asked == "skip":
+            if asked != "skip":
+                self._lending.close(job_id)
+            else:
                 self._store.clear_asked(job_id, "skip")
                 run.set(flags=run.live.flags - {"skip"})
         if any(run.stalled(self._plan.stall_s or STALL_S, STALL_STEPS) for run in self._hand):
@@ -320,8 +338,16 @@ class Slot:
                 f"{self._plan.hint}.",
                 exit_code=code,
             )
-            self._store.requeue(run.job.id, fault=fault.data(), counts=not lost)
+            self._put_back(run, fault.data(), counts=not lost)
             self._changed(run.job.id)
+
+    def _put_back(self, run: Run, fault: dict[str, Any] | None, *, counts: bool) -> None:
+        """It was cut off."""
+        if isinstance(run.job, Piece):
+            self._lending.came(run.job, None)
+        else:
+            self._lending.close(run.job.id)
+            self._store.requeue(run.job.id, fault=fault, counts=counts)
 
     def _kill(self) -> None:
         if self._process is not None:
@@ -332,7 +358,7 @@ class Slot:
         if busy:
             self._let_save()
         for run in self._hand.clear():
-            self._store.requeue(run.job.id, fault=None, counts=False)
+            self._put_back(run, None, counts=False)
         self._end_process(patience_s=0.01 if busy else 0.3)
         self.status |= {"state": "off", "pid": None, "message": ""}
 

@@ -22,6 +22,7 @@ from typing import Any, Protocol, TypeVar
 
 from modules.faults import Cancelled, Fault
 from modules.folders import Folders
+from modules.jobs.pieces import Pieces
 from modules.jobs.wire import Wire
 
 WATCHED_S = 3.0
@@ -38,7 +39,7 @@ class RunControl:
 
     interrupted: stop at the next step and keep the pictures; paused: it was for a pause, so that a job that can go on later ends with the
     state "paused" and waits; take_skip(): end the current batch only (asks once);
-    watched: somebody looks at the progress, so previews are worth making.
+    watched: somebody looks at the progress, so previews are worth making. pieces: what other workers make of it, see `lend`.
     """
 
     def __init__(self, wire: Wire, job: str) -> None:
@@ -48,6 +49,7 @@ class RunControl:
         self.paused = False
         self.skipped = False
         self.watched_until = 0.0
+        self.pieces = Pieces()
         self._previews = 0
         self._told = (0.0, -1)
         self._room = threading.Event()
@@ -76,6 +78,27 @@ class RunControl:
     def event(self, kind: str, data: dict[str, Any]) -> None:
         """A numbered, durable event: "picture", "warning" or "log"."""
         self._wire.send({"say": "event", "job": self.job, "type": kind, "data": data})
+
+    def lend(
+        self,
+        end: int,
+        *,
+        model: str | None = None,
+        kind: str | None = None,
+        resolved: dict[str, Any] | None = None,
+        each: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        """Other workers may make the pieces 1 to end - 1 of this job; where `begun` is told of one, from the next one on.
+
+        model: title of the one that each needs. A piece is a job with a "piece" in it, its number; kind, resolved: of it, None: as of this
+        job; each: by number, as text, what is different in its resolved data.
+        """
+        work = {"model": model, "kind": kind, "resolved": resolved, "each": each}
+        self._wire.send({"say": "lend", "job": self.job, "first": 1, "end": end, **work})
+
+    def begun(self, number: int) -> None:
+        """This worker is at that piece itself, or has it."""
+        self._wire.send({"say": "begun", "job": self.job, "number": number})
 
     def make_room(self, timeout_s: float = ROOM_WAIT_S) -> bool:
         """Have the workers of the devices put their models away, and wait for it; False when the time was up or the job is stopped.
@@ -154,6 +177,8 @@ class Worker:
                     control.skipped = True
                 case "room" if control:
                     control.room_made()
+                case "lent" | "piece" if control:
+                    control.pieces.hear(order)
                 case "jobs":  # the controls exist from now on, so that an interrupt cannot come too early
                     self._controls |= {job["id"]: RunControl(self._wire, job["id"]) for job in order["jobs"]}
                     self._orders.put(order)

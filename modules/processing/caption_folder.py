@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,11 +25,14 @@ from modules.caption.sidecars import Shelf, shelf_of
 from modules.faults import RequestFault
 from modules.processing.caption_run import CaptionDesk, Run, batch, told
 from modules.processing.picture_folders import pictures_in
+from modules.processing.pieces import Others
+from modules.request.caption import CAPTIONS
 from modules.request.caption_folder import APPEND, PREPEND, SIDECARS, SKIP, ResolvedFolder
 from modules.request.extras import Source
 
 Opened = list[Image.Image | RequestFault]
 READERS = 4  # pictures read from the disk at a time
+PIECE = 16  # pictures that another worker gets at once
 
 
 def run_folder(job: dict[str, Any], control: Any, desk: CaptionDesk) -> tuple[str, dict[str, Any]]:
@@ -57,7 +61,8 @@ def run_folder(job: dict[str, Any], control: Any, desk: CaptionDesk) -> tuple[st
             on.enter_context(desk.slot.at_work(keep=caption.keep))
             captioner = on.enter_context(adapted(desk.slot.take(caption.model, caption.precision, control.status), caption.adapter))
             notes.append(told(captioner, caption))
-            _batches(run, captioner, ledger, shelf, resolved, began)
+            files = _Files(ledger, shelf, resolved)
+            _batches(run, captioner, files, _shared(run, lends=job.get("lends", False)), began)
         control.status("Ready")
     shelf.flush()
     seconds = time.perf_counter() - began
@@ -103,21 +108,75 @@ def _left(names: list[str], ledger: Ledger, shelf: Shelf, resolved: ResolvedFold
     return todo
 
 
-def _batches(run: Run, captioner: Captioner, ledger: Ledger, shelf: Shelf, resolved: ResolvedFolder, began: float) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Files:
+    """Where captions are noted and written."""
+
+    ledger: Ledger
+    shelf: Shelf
+    resolved: ResolvedFolder
+
+
+def _pieces(run: Run) -> list[list[range]]:
+    """The pictures batch by batch, and so many batches in a piece that it is worth handing over."""
     size, count = run.resolved.batch_size, len(run.resolved.sources)
     ranges = [range(first, min(first + size, count)) for first in range(0, count, size)]
-    with _ahead(run, ranges) as opened, _behind() as later:
-        for indices in ranges:
-            if run.control.interrupted:
-                return
-            done = indices[0]
-            run.pace = f", {done / (time.perf_counter() - began):.1f} pictures/s" if done else ""
-            batch(run, captioner, indices, next(opened))
-            later(_write, run, indices, ledger, shelf, resolved)
+    each = max(1, PIECE // size)
+    return [ranges[first : first + each] for first in range(0, len(ranges), each)]
 
 
-def _write(run: Run, indices: range, ledger: Ledger, shelf: Shelf, resolved: ResolvedFolder) -> None:
+def _shared(run: Run, *, lends: bool) -> Others:
+    """Other workers may make pieces, each as a job of captions of its own. lends: there are such workers."""
+    pieces = _pieces(run)
+    lends = lends and len(pieces) > 1
+    if lends:
+        sources = [dataclasses.asdict(source) for source in run.resolved.sources]
+        own = [sources[piece[0].start : piece[-1].stop] for piece in pieces]
+        each = {str(number): {"sources": part, "n_iter": len(part)} for number, part in enumerate(own) if number}
+        common = dataclasses.replace(run.resolved, sources=(), warnings=()).to_data()
+        run.control.lend(len(pieces), kind=CAPTIONS, resolved=common, each=each)
+    return Others(run.control, on=lends)
+
+
+def _batches(run: Run, captioner: Captioner, files: _Files, others: Others, began: float) -> None:
+    pieces = _pieces(run)
+    with _ahead(run) as reading, _behind() as later:
+        for number, ranges in enumerate(pieces):
+            if run.control.interrupted and not others.there(number):
+                continue  # what others have made is kept
+            if (found := others.piece(number)) is not None:
+                _take(run, ranges[0].start, found)
+                later(_write, run, range(ranges[0].start, ranges[-1].stop), files)
+                continue
+            following = pieces[number + 1][:1] if number + 1 < len(pieces) and not others.lent(number + 1) else []
+            for indices, upcoming in zip_longest(ranges, [*ranges[1:], *following][: len(ranges)]):
+                if run.control.interrupted:
+                    break
+                done = indices[0]
+                run.pace = f", {done / (time.perf_counter() - began):.1f} pictures/s" if done else ""
+                opened = reading.opened(indices)
+                if upcoming is not None:
+                    reading.begin(upcoming)
+                batch(run, captioner, indices, opened)
+                later(_write, run, indices, files)
+
+
+def _take(run: Run, first: int, made: dict[str, Any]) -> None:
+    """What another worker said of the pictures from index `first` on."""
+    for said in made["captions"]:
+        index = first + said["index"]
+        if fault := said.get("fault"):
+            run.give_up(index, RequestFault("images", str(fault.get("why") or fault.get("message"))))
+        else:
+            run.entries[index] = {**said, "index": index}
+    if all("fault" not in said for said in made["captions"]):  # else they are about those pictures, which were named here
+        for text in made["warnings"]:
+            run.warn(text)
+
+
+def _write(run: Run, indices: range, files: _Files) -> None:
     """What was said of a batch: noted, then into the files."""
+    ledger, shelf, resolved = files.ledger, files.shelf, files.resolved
     noted: list[Entry] = []
     for index in indices:
         said = run.entries.get(index)
@@ -157,22 +216,29 @@ def _behind() -> Iterator[Callable[..., None]]:
             waiting.pop().result()
 
 
+class _Reading:
+    """Pictures of batches, several read at a time."""
+
+    def __init__(self, run: Run, readers: ThreadPoolExecutor) -> None:
+        self._run = run
+        self._readers = readers
+        self._begun: dict[range, list[Future[Image.Image | RequestFault]]] = {}
+
+    def begin(self, indices: range) -> None:
+        """This batch will be wanted."""
+        if indices not in self._begun:
+            self._begun = {indices: [self._readers.submit(self._run.open, index) for index in indices]}
+
+    def opened(self, indices: range) -> Opened:
+        self.begin(indices)
+        return [one.result() for one in self._begun.pop(indices)]
+
+
 @contextmanager
-def _ahead(run: Run, ranges: list[range]) -> Iterator[Iterator[Opened]]:
-    """The pictures of one batch after another, several read at a time; a batch is read while the one before it is worked on."""
+def _ahead(run: Run) -> Iterator[_Reading]:
+    """A batch is read while the one before it is worked on."""
     with ThreadPoolExecutor(READERS, thread_name_prefix="pictures") as readers:
-
-        def read(indices: range) -> list[Future[Image.Image | RequestFault]]:
-            return [readers.submit(run.open, index) for index in indices]
-
-        def each() -> Iterator[Opened]:
-            following = read(ranges[0])
-            for upcoming in [*ranges[1:], range(0)]:
-                opened = [one.result() for one in following]
-                following = read(upcoming)
-                yield opened
-
         try:
-            yield each()
+            yield _Reading(run, readers)
         finally:
             readers.shutdown(wait=False, cancel_futures=True)

@@ -41,6 +41,7 @@ from modules.processing.memory_book import MemoryBook
 from modules.processing.model_work import run_model_work
 from modules.processing.model_work_plan import MODEL_WORK
 from modules.processing.passes import StepHooks
+from modules.processing.pieces import Others, others_of, packed, unpacked
 from modules.processing.quantising import quantisers_of
 from modules.processing.slot import LoadedModel, Slot
 from modules.processing.stage import House, Stage
@@ -124,7 +125,11 @@ class PictureRunner:
             outcome = work()
             return lambda: outcome
         self._captions.slot.give_way()
-        return self._generate(self._begun(job, control))
+        if "piece" in job:
+            outcome = self._piece(job, control)
+            return lambda: outcome
+        run = self._begun(job, control)
+        return self._generate(run, others_of(run, lends=job.get("lends", False)))
 
     def begin_joined(self, jobs: list[dict[str, Any]], controls: Sequence[Any]) -> Iterator[tuple[str, Callable[[], Outcome]]]:
         """Jobs that `joining_of` takes to be alike, as one batch where that is possible: (id, its outcome), each when it is computed."""
@@ -188,7 +193,18 @@ class PictureRunner:
             run.warn(warning)
         return run
 
-    def _generate(self, run: Job) -> Callable[[], Outcome]:
+    def _piece(self, job: dict[str, Any], control: Any) -> Outcome:
+        """One batch of a job that another worker leads, which does all the rest. Returns ("done", see `packed`) or ("canceled", {})."""
+        run = self._begun(job, control)
+        peak = self._bench.peak()
+        self._careful.begin(run.resolved)
+        batch = self._make(run, job["piece"])
+        self._careful.ended(peak.bytes())
+        if batch.partial:
+            return "canceled", {}
+        return "done", packed(batch, [text for text in run.warnings if text not in run.resolved.warnings], run.id, self._saver)
+
+    def _generate(self, run: Job, others: Others | None = None) -> Callable[[], Outcome]:
         keep_inputs(run, self._saver, self._desk.inputs)
         if why := self._careful.begin(run.resolved):
             run.notes[NOTE] = why
@@ -203,7 +219,7 @@ class PictureRunner:
         else:
             run.line = self._line
             try:
-                self._batches(run)
+                self._batches(run, others)
                 save_grid(run, self._saver)
             except BaseException:
                 self._line.wait()  # what was made before is told before the end
@@ -219,11 +235,11 @@ class PictureRunner:
 
         return finished
 
-    def _batches(self, run: Job) -> None:
+    def _batches(self, run: Job, others: Others | None = None) -> None:
         for batch_no in range(run.resolved.n_iter):
-            if run.control.interrupted:
-                break
-            self._one_batch(run, batch_no)
+            if run.control.interrupted and not (others is not None and others.there(batch_no)):
+                continue  # what others have made is kept
+            self._one_batch(run, batch_no, others)
         show_maps(run, self._saver)
 
     def _stage(self, run: Job) -> Stage:
@@ -234,7 +250,7 @@ class PictureRunner:
         )  # fmt: skip
         return stage_of(run, hands)
 
-    def _one_batch(self, run: Job, batch_no: int) -> None:
+    def _one_batch(self, run: Job, batch_no: int, others: Others | None) -> None:
         size = run.resolved.batch_size
         indices = range(batch_no * size, (batch_no + 1) * size)
         if all(was_made(run, i) for i in indices):
@@ -242,7 +258,8 @@ class PictureRunner:
                 keep_made(run, run.made[run.first + i])
             return
         hear_texts(run, batch_no, self._folders, Job.warn)
-        batch = self._make(run, batch_no)
+        found = None if others is None else others.piece(batch_no)
+        batch = self._make(run, batch_no) if found is None else unpacked(found)
         for warning in batch.warnings:
             if warning not in run.warnings:
                 run.warn(warning)

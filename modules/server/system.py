@@ -57,14 +57,13 @@ def routes(app: App, system: System) -> APIRouter:
 
     @router.get("")
     def overview() -> dict[str, Any]:
-        """Devices here and on other machines, with what works on them, and the loaded model; temperatures where they can be read, versions,
+        """Devices of this machine, with what works on them, and the loaded model; temperatures where they can be read, versions,
         since when the server runs.
         """
         system.watch.looked()
-        workers = app.jobs.workers()
+        workers = [worker for worker in app.jobs.workers() if "host" not in worker]
         return {
             "devices": [_device(worker) for worker in workers],
-            "cluster": None if app.roster is None else app.roster.to_data(),
             "cards": [asdict(card) for card in system.watch.cards()],
             "temperatures": [asdict(one) for one in sensors.temperatures()],
             "lanes": {lane: app.jobs.queued(lane) for lane in LANES},
@@ -107,7 +106,6 @@ def _device(worker: dict[str, Any]) -> dict[str, Any]:
         "message": worker["message"],
         "pid": worker["pid"],
         "memory": worker["memory"],
-        "elsewhere": {name: worker[name] for name in ("host", "address", "card") if name in worker} or None,
     }
 
 

@@ -33,7 +33,7 @@ from modules.web.quicksettings import FOLLOWING, QuickSettings, asked_of
 from modules.web.script_page import ScriptPage
 from modules.web.script_panel import ScriptPanel
 from modules.web.serving import OnlyUploads, serve_folders
-from modules.web.tabs import caption, extensions, history, queue, system, train
+from modules.web.tabs import caption, cluster, extensions, history, queue, system, train
 from modules.web.tabs import settings as settings_tab
 from modules.web.tabs.extras import Extras
 from modules.web.tabs.generate import Generate
@@ -56,7 +56,7 @@ SCRIPTS = (
     "control_pieces.js", "control_map.js", "control_canvas.js", "control_batch.js", "control_panel.js", "train.js", "train_pictures.js",
     "train_words.js", "train_crop.js", "train_settings.js", "train_plot.js", "train_run.js", "remote.js",
     "settings.js", "settings_bar.js", "settings_styles.js", "settings_more.js", "settings_import.js",
-    "system_plot.js", "system.js", "system_logs.js", "system_bench.js", "system_computing.js",
+    "system_plot.js", "system.js", "system_logs.js", "system_bench.js", "system_computing.js", "cluster.js",
     "menus.js", "form_acts.js", "ending.js", "presets.js", "tour.js", "compare.js", "prompt_box.js",
 )  # fmt: skip
 STYLES = (
@@ -73,7 +73,7 @@ LATE: dict[str, tuple[str, ...]] = {
         "extensions_acts.js",
         "train.js", "train_pictures.js", "train_words.js", "train_crop.js", "train_settings.js", "train_plot.js", "train_run.js",
         "remote.js", "settings.js", "settings_bar.js", "settings_styles.js", "settings_more.js", "settings_import.js",
-        "system_plot.js", "system.js", "system_logs.js", "system_bench.js", "system_computing.js",
+        "system_plot.js", "system.js", "system_logs.js", "system_bench.js", "system_computing.js", "cluster.js",
         "menus.js", "form_acts.js", "ending.js", "presets.js", "tour.js", "compare.js", "prompt_box.js",
     ),
     "page/late.css": (
@@ -159,6 +159,9 @@ def build_blocks(app: App, guests: ScriptPage | None = None) -> gr.Blocks:
                 settings_tab.build()
             with gr.Tab("System", id="system", elem_id="tab_system"):
                 system.build()
+            if app.roster is not None:
+                with gr.Tab("Cluster", id="cluster", elem_id="tab_cluster"):
+                    cluster.build()
         guests.announce()
         following = [tab.form[name] for tab in (txt2img, img2img) for name in FOLLOWING]
         models.wire(quick.choose, following, [quick.checkpoint, *following, quick.notices])

@@ -94,11 +94,17 @@ def build(folders: Folders, flags: dict[str, Any], device_index: int) -> Drawing
 
 
 @contextlib.contextmanager
-def drawing_server(data: Path, port: int | None = None) -> Iterator[Server]:
-    """The program with this runner, in a thread of this process; with the same folder and port it is the same one started again."""
-    app = build_app(Flags(data_dir=str(data)))
+def drawing_server(data: Path, port: int | None = None, **flags: Any) -> Iterator[Server]:
+    """The program with this runner, in a thread of this process; with the same folder and port it is the same one started again.
+
+    Workers on other machines are processes of this one.
+    """
+    app = build_app(Flags(data_dir=str(data), **flags))
     app.jobs.stop()
     app = dataclasses.replace(app, jobs=Jobs(app.folders, {}, runner="tests.browser.drawing_runner:build"))
+    if app.roster is not None:
+        jobs = app.jobs
+        app.roster._changed = lambda plans: jobs.elsewhere({n: dataclasses.replace(jobs.plan, about=one.about) for n, one in plans.items()})
     api = create(app)
     web.mount(api, app)
     port = port or free_port()

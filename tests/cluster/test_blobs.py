@@ -95,3 +95,16 @@ def test_what_was_used_longest_ago_makes_room(blobs: Blobs):
     assert blobs.have(a)[1], "the job needs it"
     with pytest.raises(ModelFault, match="not whole"):
         blobs.view("again", {"": b})
+
+
+def test_what_could_be_held_is_told_without_removing_anything(blobs: Blobs):
+    a, b = sent(blobs, APPLE), sent(blobs, PEAR)
+    assert blobs.could_hold(1000, needed=())
+    assert not blobs.could_hold(1001, needed=()), "all was used lately"
+    path = blobs._path(a)
+    os.utime(path, (path.stat().st_atime - 36_000, path.stat().st_mtime))
+    assert blobs.could_hold(6000, needed=(b,))
+    assert not blobs.could_hold(6001, needed=(b,))
+    assert not blobs.could_hold(1001, needed=(a,))
+    assert blobs.have(a)[1]
+    assert blobs.have(b)[1]

@@ -15,6 +15,7 @@ from PIL import Image
 
 from modules.cluster import sending
 from modules.cluster.post import Post, Stale
+from modules.cluster.version import identity
 from modules.faults import RequestFault, SetupFault
 from tests.cluster.line import Head, head_at, post_at
 
@@ -217,3 +218,82 @@ def test_files_outside_its_folder_cannot_be_fetched(head: Head, post: Post, tmp_
         post.fetch(post._token, str(tmp_path / "secret.txt"))
     with pytest.raises(Stale):
         post.fetch("another token", "x")
+
+
+def test_a_piece_comes_home_and_goes_to_the_worker_that_leads(head: Head, tmp_path: Path):
+    head.order(do="jobs", jobs=[{"id": "a.1", "kind": "x", "resolved": {"colour": 9}, "attempts": 1, "made": [], "piece": 1}])
+    result = head.hear("done")["result"]
+    own = Path(result["images"][0]["path"])
+    assert own.is_relative_to(head.folders.job_files)
+    assert Image.open(own).getpixel((0, 0)) == (9, 1, 7)
+    head.hear("idle")
+    head.job("b", takes=1)
+    assert head.hear("lend")["end"] == 2
+    head.order(do="lent", job="b", number=1)
+    head.order(do="piece", job="b", number=1, result=result)
+    led = head.hear("done")["result"]
+    assert led["colour"] == [9, 1, 7]
+    assert Path(led["path"]).is_relative_to(tmp_path / "there")
+    assert not own.exists()
+
+
+NEXT = {"settings": {}, "control": ()}
+
+
+def ahead(head: Head, path: Path) -> None:
+    head.order(do="ahead", next={"kind": "txt2img", "resolved": {**NEXT, "model": {"path": str(path)}}})
+
+
+def test_files_of_the_next_job_go_over_while_one_is_computed(head: Head, tmp_path: Path):
+    path = model(tmp_path)
+    head.job("one", foresees=True)
+    ahead(head, path)
+    assert head.hear("done")["result"]["next"] == "weights", "with the path there"
+    head.hear("idle")
+    head.line.calls.clear()
+    head.job("two", model={"path": str(path)})
+    assert head.hear("done")["result"]["read"] == "weights"
+    assert "put" not in head.line.calls
+
+
+def test_what_there_is_no_room_for_waits_for_its_job(head: Head, tmp_path: Path):
+    asked = threading.Event()
+    head.line.before["could_hold"] = lambda *_: asked.set()
+    ahead(head, model(tmp_path, b"x" * 10_000_001))
+    assert asked.wait(20)
+    head.job("one")
+    head.hear("done")
+    assert {"make_room", "put"}.isdisjoint(head.line.calls)
+
+
+def test_the_job_that_begins_has_the_line_for_itself(head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sending, "PIECE_BYTES", 10)
+    begun, go_on = threading.Event(), threading.Event()
+    senders: list[str] = []
+
+    def held(*_: Any) -> None:
+        senders.append(threading.current_thread().name)
+        begun.set()
+        assert go_on.wait(20)
+
+    head.line.before["put"] = held
+    path = model(tmp_path, b"x" * 1000)
+    ahead(head, path)
+    assert begun.wait(20)
+    head.job("one")
+    head.hear("done")
+    go_on.set()
+    head.hear("idle")
+    head.job("two", model={"path": str(path)})
+    assert len(head.hear("done")["result"]["read"]) == 1000
+    assert senders.count("ahead") == 1, "the rest went with its own job"
+
+
+def test_what_lies_there_is_told(head: Head, tmp_path: Path):
+    head.job("one", model={"path": str(model(tmp_path))})
+    head.hear("done")
+    head.hear("idle")
+    told = head.hear("about")["about"]
+    assert (told["held_bytes"], told["budget_bytes"]) == (len(b"weights"), 10_000_000)
+    assert told["free_bytes"] > 0
+    assert told["version"] == identity()

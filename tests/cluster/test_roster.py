@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from modules.app import App, build
 from modules.cluster import roster as roster_module
 from modules.cluster.hosts import Host, Place
 from modules.cluster.roster import Roster
+from modules.cluster.version import identity
 from modules.flags import Flags
 from modules.folders import PROGRAM
 from modules.jobs.process import WorkerPlan
@@ -68,11 +70,26 @@ def test_no_secret_goes_over(app: App):
     assert "api_auth" not in flags
 
 
-def test_the_system_tab_tells_of_it(app: App):
+def test_the_cluster_tab_tells_of_it(app: App):
     told(app, HOST)
-    found = TestClient(create(app), base_url=LOCAL, headers=basic("me", "secret")).get("/internal/system").json()["cluster"]
-    assert (found["address"], found["problem"]) == ("10.0.0.1:6379", "")
+    found = TestClient(create(app), base_url=LOCAL, headers=basic("me", "secret")).get("/internal/system/cluster").json()
+    assert (found["address"], found["problem"], found["version"]) == ("10.0.0.1:6379", "", identity())
     assert found["hosts"][0]["name"] == "attic"
+    assert (found["gone"], found["waiting"]) == ([], 0)
+
+
+def test_machines_that_are_lost_and_come_back_are_told(app: App):
+    assert app.roster is not None
+    cellar = replace(HOST, node="cd" * 28, name="cellar", address="10.0.0.8")
+    for hosts in ((HOST, cellar), (cellar,), (cellar, replace(HOST, node="ef" * 28))):
+        told(app, *hosts)
+        if hosts == (cellar,):
+            [gone] = app.roster.to_data()["gone"]
+            assert (gone["name"], gone["address"]) == ("attic", "10.0.0.7")
+            assert gone["lost_s"] >= gone["since_s"]
+    found = app.roster.to_data()
+    assert [(host["name"], host["losses"], host["lost_s"]) for host in found["hosts"]] == [("cellar", 0, None), ("attic", 1, None)]
+    assert found["gone"] == []
 
 
 def test_a_cluster_that_does_not_answer_is_told(app: App):

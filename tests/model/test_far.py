@@ -13,6 +13,7 @@ from PIL import Image
 from modules.cluster.fitting import fits
 from modules.cluster.post import Post
 from modules.folders import Folders
+from modules.processing.pieces import unpacked
 from modules.processing.resolve import resolve
 from modules.prompts.styles import Styles
 from modules.request import GenerationRequest
@@ -79,3 +80,13 @@ def test_a_picture_that_was_sent(head: Head, studio: Studio):
         "height": 128,
     }
     same(far(head, "i2i", "img2img", resolved_for(head, studio, **request)), studio.pictures(**request), head)
+
+
+def test_a_piece_of_a_batch_count(head: Head, studio: Studio):
+    request = {"prompt": "a red apple", "seed": 7, "steps": 3, "n_iter": 2, "width": 128, "height": 128}
+    resolved = resolved_for(head, studio, **request)
+    head.order(do="jobs", jobs=[{"id": "lent.1", "kind": "txt2img", "resolved": resolved, "attempts": 1, "made": [], "piece": 1}])
+    done = head.hear("done")
+    assert done["fault"] is None, done["fault"]
+    [image] = unpacked(done["result"]).images
+    assert np.array_equal(np.asarray(image), np.asarray(studio.pictures(**request)[1]))

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from modules.caption.ledger import FILE, Ledger, runs
+from modules.cluster.fitting import fits
 from modules.faults import RequestFault
 from modules.folders import Folders
+from modules.jobs.pieces import Pieces
 from modules.processing.caption_folder import run_folder
 from modules.processing.caption_folder_plan import resolve_folder
 from modules.processing.caption_run import CaptionDesk
+from modules.processing.captions import run_captions
 from modules.processing.picture_folders import pictures_in
 from modules.request.caption_folder import FolderRequest, ResolvedFolder
 from modules.settings import Settings
@@ -41,6 +44,30 @@ class Cut(Control):
             self.interrupted = True
 
 
+class Leading(Control):
+    """Another worker makes the last pieces as soon as they are lent. stops: the job is stopped when they have come."""
+
+    def __init__(self, desk: CaptionDesk, *, stops: bool = False) -> None:
+        super().__init__()
+        self.pieces = Pieces()
+        self.helped: list[int] = []
+        self._desk, self._stops = desk, stops
+
+    def lend(self, end: int, *, kind: str, resolved: dict[str, Any], each: dict[str, dict[str, Any]]) -> None:
+        for number in range(1, end)[-2:]:
+            data = json.loads(json.dumps({**resolved, **each[str(number)]}))
+            assert fits(kind, data)
+            state, result = run_captions({"id": f"a.{number}", "kind": kind, "resolved": data}, Control(), self._desk)
+            assert state == "done"
+            self.pieces.hear({"do": "lent", "number": number})
+            self.pieces.hear({"do": "piece", "number": number, "result": json.loads(json.dumps(result))})
+            self.helped.append(number)
+        self.interrupted = self._stops
+
+    def begun(self, number: int) -> None:
+        self.told.append({"begun": number})
+
+
 @pytest.fixture(scope="module")
 def slot(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One slot for all, so that the captioner is loaded once."""
@@ -49,11 +76,11 @@ def slot(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 def run(folders: Folders, slot: Any) -> Callable[..., tuple[str, dict[str, Any]]]:
-    def call(job: str = "job", control: Control | None = None, **asked: Any) -> tuple[str, dict[str, Any]]:
+    def call(job: str = "job", control: Control | None = None, *, lends: bool = False, **asked: Any) -> tuple[str, dict[str, Any]]:
         resolved = resolve_folder(FolderRequest.from_data({"folder": "set", **SHORT, **asked}), Settings(), folders)
         assert ResolvedFolder.from_data(json.loads(json.dumps(resolved.to_data()))) == resolved
         desk = CaptionDesk(folders=folders, inputs=desk_of(folders).inputs, slot=slot)
-        return run_folder({"id": job, "resolved": resolved.to_data()}, control or Control(), desk)
+        return run_folder({"id": job, "resolved": resolved.to_data(), "lends": lends}, control or Control(), desk)
 
     return call
 
@@ -100,6 +127,32 @@ def test_the_same_words_whatever_the_batch(run: Any, place: Path):
     alone = texts(place)
     run("two", existing="overwrite", batch_size=4)
     assert texts(place) == alone
+
+
+def test_two_workers_write_what_one_writes(run: Any, place: Path, folders: Folders, slot: Any):
+    make(place, 60, 6)
+    _, alone = run("alone", batch_size=5)
+    own = texts(place)
+    for path in place.glob("*.txt"):
+        path.unlink()
+    control = Leading(CaptionDesk(folders=folders, inputs=desk_of(folders).inputs, slot=slot))
+    state, shared = run("shared", control, lends=True, batch_size=5)
+    assert (state, control.helped) == ("done", [2, 3])
+    assert [told["begun"] for told in control.told if "begun" in told] == [0, 1, 2, 3]
+    assert texts(place) == own
+    assert names_of(folders, "shared") == names_of(folders, "alone")
+    for name in ("captioned", "skipped", "failed", "faults", "warnings"):
+        assert shared[name] == alone[name], name
+    assert max(told.get("batch_no", 0) for told in control.told) == 5, "the leading worker captioned 30"
+
+
+def test_a_stop_keeps_what_another_worker_said(run: Any, place: Path, folders: Folders, slot: Any):
+    make(place, 40, 0)
+    control = Leading(CaptionDesk(folders=folders, inputs=desk_of(folders).inputs, slot=slot), stops=True)
+    state, result = run("shared", control, lends=True, batch_size=16)
+    assert (state, result["captioned"], len(texts(place))) == ("canceled", 24, 24)
+    state, result = run("shared")
+    assert (state, result["captioned"], result["earlier"]) == ("done", 40, 24)
 
 
 def test_what_is_there_is_kept_as_asked(run: Any, place: Path, folders: Folders):

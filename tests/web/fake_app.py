@@ -242,7 +242,7 @@ def fake_app(data: Path, **jobs: Any) -> Any:
         folders=folders, flags=SimpleNamespace(theme=None, subpath=None), settings=settings, library=library,
         pictures=Pictures(folders, settings), inputs=Inputs(folders),
         styles=styles, samplers=SAMPLERS, schedules=SCHEDULES, jobs=fake_jobs, submit=submit, forecast=forecast, allowance=Allowance(),
-        scripts=None,
+        scripts=None, roster=None,
     )  # fmt: skip
 
 

@@ -64,12 +64,9 @@
     const total = device.memory_bytes || card?.total_bytes;
     const memory = total ? `${used ? `${bytes(used)} of ` : ""}${bytes(total)}` : "";
     const title = make("h3", device.name || device.message || "No device yet", make("small", STATES[device.state] ?? device.state));
-    const far = device.elsewhere;
-    const place = far ? [["Machine", `${far.host} (${far.address})${far.card ? `, ${far.card}` : ""}`]] : [];
-    if (!device.name) return raw(make("div.dr-sys-device", title, facts(place)));
+    if (!device.name) return raw(make("div.dr-sys-device", title));
     const notes = (device.notes ?? []).map((note) => make("p.dr-sys-note", note));
     return raw(make("div.dr-sys-device", title, facts([
-      ...place,
       ["Kind", [device.kind, device.torch_name !== device.kind && device.torch_name ? `(${device.torch_name})` : ""].filter(Boolean).join(" ")],
       ["Memory", memory],
       ["Numbers that work", device.dtypes?.length ? types(device) : ""],
@@ -78,12 +75,6 @@
       ["Busy", card?.percent === null || card?.percent === undefined ? "" : `${Math.round(card.percent)} %${card.watts ? `, ${Math.round(card.watts)} W` : ""}`],
       ["Loaded model", device.model ?? "none; it is loaded for the next picture"],
     ]), ...notes));
-  };
-  const clusterOf = (cluster) => {
-    if (!cluster) return [];
-    const count = cluster.hosts.length;
-    const machines = count ? `${count} machine${count === 1 ? "" : "s"}: ${cluster.hosts.map((host) => host.name).join(", ")}` : "no machine offers workers yet";
-    return [make("p.dr-sys-note", `Cluster at ${cluster.address}, ${machines}. ${cluster.problem}`)];
   };
   const warmth = (found) => {
     const cards = found.cards.filter((card) => card.celsius !== null).map((card) => [card.name, card.celsius, null]);
@@ -95,9 +86,8 @@
     const { machine } = found;
     const models = Object.values(found.models).reduce((sum, n) => sum + n, 0) - (found.models.refused ?? 0);
     part("machine", ".dr-sys-body").replaceChildren(
-      ...found.devices.map((device, n) => deviceOf(device, device.kind === "cuda" && !device.elsewhere ? found.cards[n] : null)),
+      ...found.devices.map((device, n) => deviceOf(device, device.kind === "cuda" ? found.cards[n] : null)),
       ...(found.devices.length ? [] : [make("p.dr-quiet", "No worker runs in this process.")]),
-      ...clusterOf(found.cluster),
       facts([
         ["Processor", `${machine.cores} cores, ${Math.round(machine.percent)} % busy`],
         ["Main memory", `${bytes(machine.used)} of ${bytes(machine.total)}`],
@@ -219,7 +209,7 @@
     }
     timer = setTimeout(look, LOOK_MS);
   };
-  darkroom.system = { ask, tell, part, shown, raw, began: [], look };
+  darkroom.system = { ask, tell, part, shown, raw, facts, STATES, began: [], look };
   darkroom.onTab((tab) => {
     if (tab === "system") darkroom.later(look, "#dr_system .dr-sys-grid");
     else clearTimeout(timer);

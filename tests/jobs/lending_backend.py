@@ -1,0 +1,74 @@
+"""A runner whose jobs have pieces that other workers may make. Knobs in the job's `resolved` data, names of files in a folder "marks".
+
+pieces: how many; waits_for: the worker that leads begins with its first piece when that file is there. A piece made elsewhere makes
+"piece-N" when it begins and "made-N" when it is made. holds: those that last until they are stopped, which makes "stopped-N"; dies_at: the
+process that makes this one ends, once. The result names who made which piece.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from modules.folders import Folders
+
+PATIENCE_S = 30.0
+
+
+class Lender:
+    def __init__(self, marks: Path, device: dict[str, Any]) -> None:
+        self._marks = marks
+        self._device = device
+
+    def device(self) -> dict[str, Any]:
+        return self._device
+
+    def memory(self) -> dict[str, Any]:
+        return {"ram": {"free": 1, "used": 1, "total": 2}, "cuda": {"error": "none"}}
+
+    def warm(self, status: Any) -> None:
+        status("Ready", model=None)
+
+    def run(self, job: dict[str, Any], control: Any) -> tuple[str, dict[str, Any]]:
+        knobs = job["resolved"]
+        if "piece" in job:
+            return self._piece(job["piece"], knobs, control)
+        end, made = knobs["pieces"], list[Any]()
+        if job.get("lends"):
+            control.lend(end, each={str(n): {"own": n * n} for n in range(end)})
+        while (mark := knobs.get("waits_for")) and not (self._marks / mark).exists() and not control.interrupted:
+            control.progress(fraction=0.0, step=1, steps=9, batch_no=0, batch_count=end)
+            time.sleep(0.02)
+        for number in range(end):
+            if control.interrupted and not control.pieces.there(number):
+                continue
+            found = control.pieces.wait(number, PATIENCE_S, lambda: control.interrupted)
+            control.begun(number)
+            made.append(found or {"piece": number, "pid": os.getpid()})
+            control.event("picture", {"index": number})
+        result = {"made": made, "lends": job.get("lends", False), "attempts": job["attempts"], "pid": os.getpid()}
+        return "canceled" if control.interrupted else "done", result
+
+    def _piece(self, number: int, knobs: dict[str, Any], control: Any) -> tuple[str, dict[str, Any]]:
+        (self._marks / f"piece-{number}").touch()
+        control.event("warning", {"text": "nobody hears this"})
+        if number == knobs.get("dies_at") and not (self._marks / f"died-{number}").exists():
+            (self._marks / f"died-{number}").touch()
+            os._exit(9)
+        control.progress(fraction=0.0, step=1, steps=2, batch_no=number, batch_count=knobs["pieces"])
+        end = time.monotonic() + PATIENCE_S
+        while number in knobs.get("holds", ()) and time.monotonic() < end:
+            if control.interrupted:
+                (self._marks / f"stopped-{number}").touch()
+                return "canceled", {}
+            time.sleep(0.02)
+        (self._marks / f"made-{number}").touch()
+        return "done", {"piece": number, "pid": os.getpid(), "own": knobs["own"]}
+
+
+def build(folders: Folders, flags: dict[str, Any], device_index: int) -> Lender:
+    marks = folders.data / "marks"
+    marks.mkdir(parents=True, exist_ok=True)
+    return Lender(marks, {"name": "lender", "count": 1})
