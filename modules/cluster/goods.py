@@ -5,6 +5,7 @@ Knows the plain data of a job; knows nothing about Ray or about how bytes travel
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Collection, Iterator, Mapping
@@ -12,9 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modules.control.maps.files import found
+from modules.control.maps.row import ANNOTATORS
+from modules.control.maps.table import MAPS
+from modules.faults import ModelFault, RequestFault
 from modules.folders import Folders, write_atomic
 from modules.inputs import Inputs, references_in
 from modules.request import REFERENCE
+from modules.upscale.finishing import FINISHING, files_of
 from modules.upscale.table import A1111_NAMES, PLACES, upscaler_files
 from modules.weights.hashes import file_sha256
 
@@ -84,8 +90,8 @@ def goods_of(job: Mapping[str, Any], folders: Folders, digests: Digests) -> Good
         path, digest = inputs.path(reference), reference.removeprefix(REFERENCE)
         goods.files[digest] = path
         goods.placed[f"cache/inputs/{path.name}"] = digest
-    for kind, path in _by_name(resolved, folders):
-        goods.placed[f"models/{kind}/{path.name}"] = _add(goods, path, digests)
+    for place, path in (*_by_name(resolved, folders), *_of_preprocessors(resolved, folders), *_of_tools(resolved, folders)):
+        goods.placed[f"models/{place}"] = _add(goods, path, digests)
     return goods
 
 
@@ -134,14 +140,37 @@ def _model_files(folder: Path) -> list[Path]:
 
 
 def _by_name(resolved: Mapping[str, Any], folders: Folders) -> Iterator[tuple[str, Path]]:
-    """(kind, file) of what a worker looks for in its own folders: embeddings that a prompt names, upscalers."""
+    """(place below the models, file) of what a worker looks for in its own folders: embeddings that a prompt names, upscalers."""
     later = resolved.get("hires") or {}
     prompts = " ".join(text for holder in (resolved, later) for name in PROMPTS for text in holder.get(name) or ())
     for base in folders.model_folders("embeddings"):
         for path in sorted(base.rglob("*.safetensors")) if base.is_dir() else ():
             if path.stem in prompts:
-                yield "embeddings", path
+                yield f"embeddings/{path.name}", path
     words = json.dumps(resolved)
     for name, path in upscaler_files(folders)[0]:
         if any(json.dumps(known) in words for known in {name, path.stem, A1111_NAMES.get(path.stem, name)}):
-            yield path.parent.name if path.parent.name in PLACES else PLACES[0], path
+            yield f"{path.parent.name if path.parent.name in PLACES else PLACES[0]}/{path.name}", path
+
+
+def _of_preprocessors(resolved: Mapping[str, Any], folders: Folders) -> Iterator[tuple[str, Path]]:
+    """The same of the weights that the preprocessors of ControlNet units read. What is missing here is told by who needs it."""
+    names = {row["unit"]["module"] for row in resolved.get("control") or ()}
+    for row in (MAPS.get(name) for name in sorted(names) if name in MAPS):
+        for needed in row.needs:
+            with contextlib.suppress(ModelFault):
+                lies = found(needed, row, folders)
+                for path in _model_files(lies) if lies.is_dir() else [lies]:
+                    yield f"{ANNOTATORS}/{path.relative_to(lies.parent).as_posix()}", path
+
+
+def _of_tools(resolved: Mapping[str, Any], folders: Folders) -> Iterator[tuple[str, Path]]:
+    """The same of the tools that finish a picture: faces, background."""
+    settings, asked = resolved.get("settings") or {}, resolved.get("request") or {}
+    wanted = {settings["face_restoration_model"]} if settings.get("face_restoration") else set[str]()
+    for tool in FINISHING.values():
+        value = asked.get(tool.field)
+        if tool.name in wanted or value == tool.name or (isinstance(value, int | float) and value > 0):
+            with contextlib.suppress(RequestFault):
+                for path in files_of(tool, folders):
+                    yield f"{tool.folder}/{path.name}", path

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from modules.cluster.goods import Digests, goods_of, with_paths
+from modules.control.maps.files import lacking
+from modules.control.maps.table import MAPS
 from modules.folders import Folders
 from modules.inputs import Inputs
+from modules.upscale.finishing import FINISHING
 from tests.processing.pictures import data_of, noise
 
 
@@ -88,6 +91,47 @@ def test_files_that_a_worker_finds_by_their_names(folders: Folders, digests: Dig
         "models/embeddings/sunny.safetensors": digest(b"sunny"),
         "models/SwinIR/soft.safetensors": digest(b"soft"),
     }
+
+
+def test_weights_of_preprocessors_lie_where_the_other_machine_looks(folders: Folders, digests: Digests, tmp_path: Path):
+    here = folders.models / "ControlNetPreprocessor"
+    for name in ("lineart/sk_model.safetensors", "dpt-large/config.json", "dpt-large/model.safetensors", "dpt-large/model.bin"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text(name)
+    units = [{"unit": {"module": name}} for name in ("lineart_realistic", "depth_midas", "softedge_hed", "canny", "none")]
+    goods = goods_of(job(control=units), folders, digests)
+    assert goods.placed == {
+        "models/ControlNetPreprocessor/sk_model.safetensors": digest(b"lineart/sk_model.safetensors"),
+        "models/ControlNetPreprocessor/dpt-large/config.json": digest(b"dpt-large/config.json"),
+        "models/ControlNetPreprocessor/dpt-large/model.safetensors": digest(b"dpt-large/model.safetensors"),
+    }
+    there = Folders.at(data=tmp_path / "there")
+    for place, sent in goods.placed.items():
+        (there.data / place).parent.mkdir(parents=True, exist_ok=True)
+        (there.data / place).write_bytes(goods.files[sent].read_bytes())
+    assert [lacking(MAPS.get(name), there) for name in ("lineart_realistic", "depth_midas", "canny")] == ["", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("resolved", "names"),
+    [
+        ({"settings": {"face_restoration": True, "face_restoration_model": "GFPGAN"}}, {"GFPGAN"}),
+        ({"settings": {"face_restoration": False, "face_restoration_model": "GFPGAN"}}, set()),
+        ({"request": {"gfpgan_visibility": 0.0, "codeformer_visibility": 0.5, "background_removal": "u2net"}}, {"CodeFormer", "u2net"}),
+        ({"request": {"background_removal": "silueta"}}, set()),  # not here: the worker says so
+    ],
+)
+def test_weights_of_what_finishes_a_picture(resolved: dict[str, Any], names: set[str], folders: Folders, digests: Digests):
+    wanted: set[str] = set()
+    for name in ("GFPGAN", "CodeFormer", "u2net"):
+        tool = FINISHING[name]
+        for file in tool.files:
+            path = folders.models / tool.folder / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+            if name in names:
+                wanted.add(f"models/{tool.folder}/{file}")
+    assert goods_of(job(**resolved), folders, digests).placed.keys() == wanted
 
 
 def test_a_file_is_read_again_only_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

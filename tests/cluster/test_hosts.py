@@ -42,9 +42,10 @@ def resolved(**changes: Any) -> dict[str, Any]:
     [
         ("txt2img", resolved(), True),
         ("img2img", resolved(control=[{"unit": {"module": "canny"}}, {"unit": {"module": "none"}}]), True),
-        ("txt2img", resolved(control=[{"unit": {"module": "depth_midas"}}]), False),
+        ("txt2img", resolved(control=[{"unit": {"module": "mediapipe_face"}}]), False),
+        ("txt2img", resolved(control=[{"unit": {"module": "softedge_hed"}}]), True),
         ("txt2img", resolved(visit={"script": "x"}), False),
-        ("txt2img", resolved(settings={"face_restoration": True}), False),
+        ("txt2img", resolved(settings={"face_restoration": True}), True),
         ("caption", {"search": "", "words": None}, True),
         ("caption", {"search": "/pictures", "words": None}, False),
         ("caption_folder", {}, False),
@@ -56,8 +57,7 @@ def test_which_jobs_can_be_done_elsewhere(kind: str, data: dict[str, Any], wante
     assert fits(kind, data) is wanted
 
 
-@pytest.mark.parametrize(("field", "value"), [("gfpgan_visibility", 0.5), ("background_removal", "rembg"), ("postprocessing", {"x": {}})])
-def test_extras_that_need_files_of_this_machine_stay_here(field: str, value: Any):
-    plain = {"gfpgan_visibility": 0.0, "codeformer_visibility": 0.0, "background_removal": "None", "postprocessing": {}}
+def test_extras_of_extensions_stay_here():
+    plain = {"gfpgan_visibility": 0.5, "codeformer_visibility": 0.0, "background_removal": "u2net", "postprocessing": {}}
     assert fits("extras", {"request": plain})
-    assert not fits("extras", {"request": {**plain, field: value}})
+    assert not fits("extras", {"request": {**plain, "postprocessing": {"x": {}}}})
