@@ -31,7 +31,8 @@ class Rule:
 RULES: tuple[Rule, ...] = (
     # The page and what Gradio needs to show it. Its events ask for roles themselves (`modules.users.require`).
     Rule(GUEST, GET, (
-        "</>", "/config", "/theme.css", "/favicon.ico", "/static", "/svelte", "/assets", "/manifest.json", "/pwa_icon", "/robots.txt",
+        "</>", "/page", "</internal/localization.js>", "/config", "/theme.css", "/favicon.ico", "/static", "/svelte", "/assets",
+        "/manifest.json", "/pwa_icon", "/robots.txt",
         "/gradio_api/heartbeat", "/gradio_api/info", "/gradio_api/theme.css", "/gradio_api/startup-events", "/gradio_api/upload_progress",
         "/gradio_api/queue", "/gradio_api/app_id", "/gradio_api/file=", "/gradio_api/file",
     )),

@@ -66,9 +66,9 @@ def test_sign_in_generate_and_sign_out(asking: Server, visit: Callable[..., Page
     expect(page.get_by_label("Name")).to_have_value("gus")
     expect(page.get_by_label("Password")).to_be_focused()
     page.get_by_label("Password").fill(GOOD)
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
     page.keyboard.press("Enter")
     ready(page)
-    page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
     assert page.url == f"{asking.url}/"
     type_prompt(page, "a red apple")
     generate(page)
