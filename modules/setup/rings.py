@@ -23,6 +23,8 @@ MOST_PROCESSES = 4  # each holds torch
 MOST_AGAIN = 5  # more failures than these are no chance
 LONGEST_S = 40 * 60  # of a ring; three times what the longest takes on two cores
 TOO_LONG = 124  # as the command "timeout" ends
+CRASHED = 125  # a process of the tests ended by itself, and with it the run
+CRASH = "crashed while running"  # words of that plugin in the report
 COUNTS = ("passed", "failed", "errors", "skipped")
 
 
@@ -71,15 +73,21 @@ def run_ring(program: Path, python: Path, ring: str, rest: Sequence[str], env: d
     """One pytest run; its output goes to the terminal as it comes.
 
     A few tests that failed (MOST_AGAIN at most) are run once more, alone: tests that drive processes and a browser against the clock can
-    starve beside others. One that fails again has failed; one that passes is named in the summary.
+    starve beside others. One that fails again has failed; one that passes is named in the summary. When a process of the tests ends by
+    itself, the whole ring is run once more, and the test it was at is named.
     """
     began = time.monotonic()
-    code, counts, failed = _pytest(program, python, [*paths_of(ring), *_processes(ring), *rest], env)
+    words = [*paths_of(ring), *_processes(ring), *rest]
+    code, counts, failed = _pytest(program, python, words, env)
     unsteady: tuple[str, ...] = ()
+    if code == CRASHED:
+        crashed = failed
+        code, counts, failed = _pytest(program, python, words, env)
+        unsteady = tuple(crashed)
     if ring != "chosen" and 0 < len(failed) <= MOST_AGAIN and counts[1] + counts[2] == len(failed):
         again, second, still = _pytest(program, python, [*failed, *rest], env)
         if second[0] + len(still) == len(failed):
-            code, unsteady = again, tuple(name for name in failed if name not in still)
+            code, unsteady = again, (*unsteady, *(name for name in failed if name not in still))
             counts = (counts[0] + second[0], *second[1:3], counts[3])
     seconds = time.monotonic() - began
     if code == NOTHING_COLLECTED:
@@ -96,7 +104,7 @@ def _ended(code: int) -> str:
 def _pytest(program: Path, python: Path, words: Sequence[str], env: dict[str, str]) -> tuple[int, tuple[int, int, int, int], list[str]]:
     """(exit status, counts, names of the failed tests) of one run of pytest.
 
-    It is ended after LONGEST_S: when one of its processes crashes, the plugin that spreads the tests may wait for ever.
+    It is ended after LONGEST_S, and when one of its processes crashes: the plugin that spreads the tests would wait for ever.
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
@@ -104,6 +112,8 @@ def _pytest(program: Path, python: Path, words: Sequence[str], env: dict[str, st
             code = subprocess.call([str(python), "-m", "pytest", *words, f"--junitxml={report}"], cwd=program, env=env, timeout=LONGEST_S)
         except subprocess.TimeoutExpired:
             code = TOO_LONG
+        if code and report.exists() and CRASH in report.read_text(encoding="utf-8"):
+            code = CRASHED
         return code, read_counts(report), read_failed(report)
 
 
@@ -113,7 +123,8 @@ def _processes(ring: str) -> list[str]:
     The plugin's own order would put the files with few tests last, and those hold the longest.
     """
     count = min(os.cpu_count() or 1, MOST_PROCESSES)
-    return ["-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder"] if ring in RINGS and count > 1 else []
+    spread = ["-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder", "--max-worker-restart", "0"]
+    return spread if ring in RINGS and count > 1 else []
 
 
 def paths_of(ring: str) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import pytest
 
 from modules.cli import train
 from modules.flags import Flags
-from modules.folders import Folders
+from modules.folders import PROGRAM, Folders
 from modules.jobs import service
 from modules.request.train import TrainConfig
 from modules.train.sessions import Session
+from tests.cli.train_stand_in import BACKEND
 from tests.processing.train_rig import drawing
 
 
@@ -27,9 +29,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         return train.main(Flags(data_dir=str(tmp_path)), list(words))
 
     return command
-
-
-BACKEND = "tests.server.v2.train_backend:build"
 
 
 @pytest.fixture
@@ -61,31 +60,28 @@ def test_a_session_is_made_trained_and_listed(
     assert opened(tmp_path, "tom").summary().step == 5
 
 
-def test_ctrl_c_saves_and_the_same_command_goes_on(
-    run: Callable[..., int], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ctrl_c_saves_and_the_same_command_goes_on(run: Callable[..., int], pictures: Path, tmp_path: Path) -> None:
     given = tmp_path / "mine.toml"
     TrainConfig(max_train_steps=3000, resolution=128).save(given)
     assert run("cat", "--new", str(pictures), "--config", str(given), "--check") == 0
 
-    def press() -> None:
-        metrics = opened(tmp_path).paths.metrics
-        while not over.wait(0.02):
-            if metrics.is_file() and metrics.stat().st_size > 200:
-                os.kill(os.getpid(), signal.SIGINT)
-                return
-
-    over = threading.Event()
-    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # one that comes too late must not end the test run
-    threading.Thread(target=press).start()
-    try:
-        assert run("cat") == 130
-    finally:
-        over.set()
-        signal.signal(signal.SIGINT, ignored)
+    metrics = opened(tmp_path).paths.metrics
+    command = [sys.executable, "-m", "tests.cli.train_stand_in", str(tmp_path), "cat"]  # a signal to this process might end the test run
+    with subprocess.Popen(command, cwd=PROGRAM, stderr=subprocess.PIPE, text=True) as program:
+        try:
+            end = time.monotonic() + 120
+            while not (metrics.is_file() and metrics.stat().st_size > 200):
+                assert program.poll() is None
+                assert time.monotonic() < end, "no step was made"
+                time.sleep(0.02)
+            program.send_signal(signal.SIGINT)
+            _, said = program.communicate(timeout=120)
+        finally:
+            program.kill()
+    assert program.returncode == 130
     step = opened(tmp_path).summary().step
     assert 0 < step < 3000
-    assert f"saved at step {step}; go on with: python launch.py train cat" in capsys.readouterr().err
+    assert f"saved at step {step}; go on with: python launch.py train cat" in said
     opened(tmp_path).save_config(opened(tmp_path).config().changed(max_train_steps=step + 2))
     assert run("cat") == 0
     assert opened(tmp_path).summary().step == step + 2

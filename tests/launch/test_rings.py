@@ -107,6 +107,32 @@ def test_a_ring_that_hangs_is_ended_and_red(program: Path, monkeypatch: pytest.M
     assert "was ended after" in outcome.why
 
 
+ENDS = """
+import os
+import pathlib
+
+def test_ends_the_process_once():
+    mark = pathlib.Path(__file__).with_name("mark")
+    if not mark.exists():
+        mark.touch()
+        os._exit(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "state", "counts"), [(ENDS, "passed", (2, 0, 0, 0)), (ENDS.replace("exists()", "is_dir()"), "failed", None)]
+)
+def test_a_ring_whose_process_ended_is_run_once_more(
+    program: Path, monkeypatch: pytest.MonkeyPatch, text: str, state: str, counts: tuple[int, ...] | None
+):
+    (program / "tests" / "words" / "test_more.py").write_text(text)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    outcome = rings.run_ring(program, Path(sys.executable), "fast", ["-q", "-p", "no:cacheprovider"], dict(os.environ))
+    assert outcome.state == state
+    assert outcome.unsteady == ("tests/words/test_more.py::test_ends_the_process_once",)
+    assert counts in (None, outcome.counts)
+
+
 def test_files_with_slow_tests_begin_and_stay_whole(program: Path, monkeypatch: pytest.MonkeyPatch):
     """By the hook that every ring has, and by pytest's plugin, which has an order of its own unless it is told otherwise."""
     slow = "import pytest\npytestmark = pytest.mark.slow\ndef test_long():\n    pass\n"
