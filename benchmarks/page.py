@@ -95,6 +95,7 @@ def weight_of(browser: Browser, url: str, usable: str) -> Weight:
     weight = Weight(page)
     page.goto(f"{url}/", wait_until="domcontentloaded")
     page.locator(usable).first.wait_for(state="visible", timeout=120_000)
+    page.wait_for_function("!window.darkroom || document.body.dataset.whole === 'yes'")  # what comes when the first tab stands
     page.wait_for_load_state("networkidle")
     context.close()
     return weight
