@@ -4,7 +4,7 @@
   const darkroom = window.darkroom;
 
   // Gradio looks through all events for every control of the page. Objects of a class are read as they are, while plain ones are wrapped,
-  // which would make that look the longest part of opening the page. The events never change.
+  // which would make that look a large part of opening the page. The events never change.
   class Fixed {}
   for (const event of window.gradio_config?.dependencies ?? []) Object.setPrototypeOf(event, Fixed.prototype);
 
