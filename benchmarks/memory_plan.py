@@ -71,7 +71,7 @@ class Studio:
         need = self.book.counting.need(resolved, device["dtype"], device["vae_dtype"])
         if need is None:
             raise SystemExit(f"nothing is known of {self.checkpoint.title}")
-        return peak(need, policy)
+        return peak(need.on("cpu"), policy)
 
 
 def small(name: str, dtype: str) -> Iterator[tuple[str, int, int]]:
@@ -93,7 +93,7 @@ def small(name: str, dtype: str) -> Iterator[tuple[str, int, int]]:
                 parts = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
                 resolved = studio.resolved(width, height, batch, policy)
                 gc.collect()
-                with Live([tensor for part in parts for tensor in tensors_of(part)]) as live:
+                with Live([tensor for part in parts for tensor in tensors_of(part)], on_cpu=True) as live:
                     studio.run(resolved)
                 measured = sum(held_bytes(part) for part in parts) + live.peak_bytes
                 yield f"{name} {dtype} {width}x{height} batch {batch} {policy}", studio.forecast(resolved, policy), measured

@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -51,6 +52,7 @@ class Bench:
     on_cpu: tuple[str, ...] = ()
     cache: Path | None = None
     _numbers: str = field(default="", repr=False, compare=False)
+    _peak: Peak | None = field(default=None, repr=False, compare=False)
     _placed: WeakKeyDictionary[Any, str] = field(default_factory=WeakKeyDictionary[Any, str], repr=False, compare=False)
 
     @classmethod
@@ -121,9 +123,13 @@ class Bench:
 
     def peak(self) -> Peak:
         """Counts from now on the most memory that is needed on this device."""
-        peak = Peak(self.device.kind, self.device.torch_name)
-        peak.begin()
-        return peak
+        self._peak = Peak(self.device.kind, self.device.torch_name)
+        self._peak.begin()
+        return self._peak
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Around the reading of a model, which is left out of that count."""
+        return nullcontext() if self._peak is None else self._peak.paused()
 
     def lines(self) -> list[str]:
         """The three lines shown at the start."""

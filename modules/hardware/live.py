@@ -15,17 +15,20 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
+_CONVOLUTIONS = (torch.ops.aten.convolution.default, torch.ops.aten.conv2d.default)
 
 
 class Live(TorchDispatchMode):
     """Inside, every new tensor counts as long as it lives. peak_bytes: the most that lived at once; now_bytes: what lives at present.
 
-    known: tensors that do not count, such as weights. Attention is one operation that leaves its result only, as torch's kernels for it
-    do on CUDA, ROCm and the CPU.
+    known: tensors that do not count, such as weights. on_cpu: a convolution holds its input once more meanwhile, as oneDNN's kernels
+    do, which turn it into a layout of their own (measured: SD 1.5's VAE needs this and nothing else beyond its tensors). Attention is
+    one operation that leaves its result only, as torch's kernels for it do on CUDA, ROCm and the CPU.
     """
 
-    def __init__(self, known: Iterable[torch.Tensor] = ()) -> None:
+    def __init__(self, known: Iterable[torch.Tensor] = (), *, on_cpu: bool = False) -> None:
         super().__init__()
+        self._on_cpu = on_cpu
         self._sizes = {_name(tensor.untyped_storage()): 0 for tensor in known}
         self._composite: dict[Any, bool] = {}
         self.now_bytes = self.peak_bytes = 0
@@ -40,9 +43,10 @@ class Live(TorchDispatchMode):
                 with self:
                     return func.decompose(*args, **named)
             found = func(*args, **named)
+        within = args[0].nbytes if self._on_cpu and func in _CONVOLUTIONS else 0
         for value in pytree.tree_leaves(found):
             if isinstance(value, torch.Tensor):
-                self._count(value)
+                self._count(value, within)
         return found
 
     def _is_made_of_others(self, func: Any) -> bool:
@@ -52,14 +56,15 @@ class Live(TorchDispatchMode):
             self._composite[func] = func is not _ATTENTION and has(func.name(), "CompositeImplicitAutograd")
         return self._composite[func]
 
-    def _count(self, tensor: torch.Tensor) -> None:
+    def _count(self, tensor: torch.Tensor, within: int) -> None:
+        """within: bytes that the operation held inside itself."""
         storage = tensor.untyped_storage()
         name = _name(storage)
         if name in self._sizes:
             return
         self._sizes[name] = storage.nbytes()
         self.now_bytes += storage.nbytes()
-        self.peak_bytes = max(self.peak_bytes, self.now_bytes)
+        self.peak_bytes = max(self.peak_bytes, self.now_bytes + within)
         weakref.finalize(storage, self._gone, name)
 
     def _gone(self, name: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from typing import Any
 
 import psutil
@@ -24,6 +26,12 @@ def room_bytes(kind: str, torch_name: str) -> int:
 
         return int(torch.cuda.mem_get_info(torch_name)[0] + torch.cuda.memory_reserved(torch_name))
     return int(psutil.virtual_memory().available + psutil.Process().memory_info().rss) if kind == "cpu" else 0
+
+
+def give_back() -> None:
+    """Hand blocks of main memory that are free back to the system; glibc keeps them otherwise, and the process seems to grow."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 def _cuda(torch_name: str) -> dict[str, Any]:

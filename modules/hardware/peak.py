@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,28 @@ class Peak:
     def __init__(self, kind: str, torch_name: str) -> None:
         self._kind = kind
         self._torch_name = torch_name
+        self._before = 0
 
     def begin(self) -> None:
+        """Forget what was counted."""
+        self._before = 0
+        self._forget()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """While a model is read: the pages of its file look like the process's own then, though the system takes them back at need. That
+        is so in main memory; elsewhere it goes on counting.
+        """
+        if self._kind != "cpu":
+            yield
+            return
+        self._before = self.bytes()
+        try:
+            yield
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
         if (counter := self._counter()) is not None:
             counter.reset_peak_memory_stats(self._torch_name)
         elif self._kind == "cpu":
@@ -38,7 +58,7 @@ class Peak:
         """0 where nobody counts it."""
         if (counter := self._counter()) is not None:
             return int(counter.max_memory_allocated(self._torch_name))
-        return held_at_most(SELF / "status") if self._kind == "cpu" else 0
+        return max(self._before, held_at_most(SELF / "status")) if self._kind == "cpu" else 0
 
     def _counter(self) -> Any:
         if self._kind not in ("cuda", "rocm", "xpu"):

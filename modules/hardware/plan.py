@@ -17,7 +17,8 @@ GIB = 2**30
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """A stretch of a run in which one component works. bytes: beside all weights; spared_bytes: where the policy spares the VAE.
-    beside_bytes: of weights that are on the device for this stretch, whatever the policy: control networks.
+    beside_bytes: of weights that are on the device for this stretch, whatever the policy: control networks. cpu_bytes: what is added
+    to (bytes, spared_bytes) where the CPU is the device, for its kernels.
 
     stage: "text", "sample", "hires", "refiner" or "decode".
     """
@@ -27,6 +28,12 @@ class Work:
     bytes: int
     spared_bytes: int
     beside_bytes: int = 0
+    cpu_bytes: tuple[int, int] = (0, 0)
+
+    def on_cpu(self) -> Work:
+        """The same where the CPU is the device."""
+        plain, spared = self.cpu_bytes
+        return replace(self, bytes=self.bytes + plain, spared_bytes=self.spared_bytes + spared, beside_bytes=0, cpu_bytes=(0, 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +56,7 @@ class Need:
         found = self if on_cpu == self.on_cpu else replace(self, on_cpu=on_cpu, key=" ".join([self.key, *on_cpu]))
         if kind != "cpu":
             return found
-        works = tuple(replace(work, beside_bytes=0) for work in self.works)
+        works = tuple(work.on_cpu() for work in self.works)
         return replace(found, works=works, beside_bytes=self.beside_bytes + self.main_bytes, main_bytes=0)
 
 

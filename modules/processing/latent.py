@@ -13,6 +13,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from modules.hardware.memory import give_back
+
+LARGE_CELLS = 32 * 32  # of a latent: from 256 px on, decoding takes seconds on a processor and handing back milliseconds
+
 
 def packed(latent: torch.Tensor) -> torch.Tensor:
     """(B, C, h, w) -> (B, h/2 * w/2, 4 C): each 2x2 cells are one token, as Flux reads them. h, w: even."""
@@ -98,6 +102,8 @@ def in_float32(vae: Any) -> Iterator[None]:
 
 
 def _decode(vae: Any, latent: torch.Tensor) -> torch.Tensor:
+    if latent.device.type == "cpu" and latent[0, 0].numel() >= LARGE_CELLS:
+        give_back()  # what the network's steps left in the heap is of no use to decoding, which needs most of all
     with torch.inference_mode():
         return vae.decode(unscaled(vae, latent.to(vae.dtype)), return_dict=False)[0]
 

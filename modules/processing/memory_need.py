@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +149,14 @@ def _works(
         plain = _work(stage, network, acts[network]["call"], None, width * height, rows * count, held)
         found += beside.drawn(plain, held, width * height, rows * count)
     area = largest[0] * largest[1]
-    found.append(_work("decode", "vae", acts["vae"]["decode"], acts["vae"]["decode spared"], area, count, kept))
+    found.append(_decoding(acts["vae"], area, count, kept))
     return tuple(found)
+
+
+def _decoding(vae: Footprint, area: int, count: int, held: int) -> Work:
+    work = _work("decode", "vae", vae["decode"], vae["decode spared"], area, count, held)
+    there = _work("decode", "vae", vae["decode on CPU"], vae["decode spared on CPU"], area, count, held)
+    return replace(work, cpu_bytes=(there.bytes - work.bytes, there.spared_bytes - work.spared_bytes))
 
 
 def _work(stage: str, component: str, plain: Any, spared: Any, size: int, rows: int, held: int) -> Work:

@@ -5,12 +5,11 @@ Start reading at `Slot.take`.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import inspect
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +21,7 @@ from modules.backends.backing import Backing
 from modules.families import FAMILIES, Family, LoadPlan
 from modules.faults import ModelFault, RequestFault
 from modules.hardware.bench import Bench
+from modules.hardware.memory import give_back
 from modules.hardware.policies import POLICIES, is_on_cpu
 from modules.processing.calls import call_of
 from modules.processing.networks import Networks
@@ -99,6 +99,7 @@ class Slot:
     place(pipeline) puts one on the device under the memory policy in force; lift(pipeline) takes it back to main memory;
     aside(pipeline) does so in the middle of a call, None: as lift does. dtype: of the weights; room(): bytes of main memory that are
     free, for deciding what to keep; device: its kind and torch's name for it. backing(): a new one for each loaded model, None: only eager.
+    reading(): around the reading of a model.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Slot:
         aside: Callable[[Any], None] | None = None,
         device: tuple[str, str] = ("cpu", "cpu"),
         backing: Callable[[], Backing] | None = None,
+        reading: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._place = place
         self._lift = lift
@@ -118,6 +120,7 @@ class Slot:
         self._room = room
         self._device = device
         self._backing = backing
+        self._reading = reading
         self._models: list[LoadedModel] = []  # the one on the device last
         self._hooked: list[LoadedModel] = []  # set aside, with the hooks of their policy still on
         self._away = False  # the last of the models waits in main memory too
@@ -133,7 +136,7 @@ class Slot:
 
         return cls(
             place, bench.lift, bench.dtype, lambda: bench.memory()["ram"]["free"], aside=bench.aside, device=device,
-            backing=lambda: Backing(bench.device.kind, graphs),
+            backing=lambda: Backing(bench.device.kind, graphs), reading=bench.reading,
         )  # fmt: skip
 
     @property
@@ -185,7 +188,8 @@ class Slot:
         self._make_room(keep - 1, spare=wanted)
         if wanted is None:
             status(f"Loading the model {checkpoint.model_name}…", model=None)
-            wanted = self._load(checkpoint, plan)
+            with self._reading():
+                wanted = self._load(checkpoint, plan)
         else:
             status(f"Taking the model {checkpoint.model_name} from memory…", model=None)
             self._models.remove(wanted)
@@ -275,10 +279,7 @@ def free_unused() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    if sys.platform == "linux":  # glibc keeps freed blocks otherwise, and the process seems to grow
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+    give_back()
 
 
 def _sharing(pipeline: Any, wanted: str) -> Any:

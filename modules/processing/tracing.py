@@ -68,8 +68,9 @@ def _autoencoder(vae: Any, dtype: torch.dtype, cell_px: int) -> Footprint:
         return vae.decode(_empty(dtype, rows, channels, side // cell_px, side // cell_px), return_dict=False)
 
     tile = int(vae.tile_sample_min_size)
-    plain = _points(vae, sorted({*SIDES_PX, tile}), decode)
-    return {"decode": plain, "decode spared": _spared(plain, tile * tile, 3 * dtype.itemsize)}
+    plain, on_cpu = (_points(vae, sorted({*SIDES_PX, tile}), decode, on_cpu=here) for here in (False, True))
+    spared, spared_on_cpu = (_spared(points, tile * tile, 3 * dtype.itemsize) for points in (plain, on_cpu))
+    return {"decode": plain, "decode spared": spared, "decode on CPU": on_cpu, "decode spared on CPU": spared_on_cpu}
 
 
 def _spared(plain: list[Point], tile_area: int, pixel_bytes: int) -> list[Point]:
@@ -96,11 +97,11 @@ def _control(net: Any, ask: Callable[[int, int], Mapping[str, Any]]) -> Footprin
     return {"call": points, "gives": [(side * side, handed[side, 1], handed[side, 2]) for side in sides]}
 
 
-def _points(module: Any, sides_px: Any, act: Callable[[int, int], Any]) -> list[Point]:
+def _points(module: Any, sides_px: Any, act: Callable[[int, int], Any], *, on_cpu: bool = False) -> list[Point]:
     known = tensors_of(module)
 
     def peak(side: int, rows: int) -> int:
-        with torch.inference_mode(), Live(known) as live:
+        with torch.inference_mode(), Live(known, on_cpu=on_cpu) as live:
             act(side, rows)
         return live.peak_bytes
 

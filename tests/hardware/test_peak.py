@@ -28,6 +28,23 @@ def test_on_the_cpu_the_peak_is_counted_anew_from_begin():
     assert calm + 90 * MIB < peak.bytes() < before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it")
+def test_what_is_held_while_a_model_is_read_does_not_count():
+    peak = Peak("cpu", "cpu")
+    peak.begin()
+    calm = peak.bytes()
+    held = torch.ones(120 * MIB // 4)
+    del held
+    before = peak.bytes()
+    assert before > calm + 90 * MIB
+    with peak.paused():
+        held = torch.ones(300 * MIB // 4)
+        del held
+    assert before <= peak.bytes() < before + 30 * MIB
+    peak.begin()
+    assert peak.bytes() < before - 60 * MIB
+
+
 @pytest.mark.parametrize(("kind", "module"), [("cuda", "cuda"), ("rocm", "cuda"), ("xpu", "xpu")])
 def test_a_card_is_asked_by_torch(monkeypatch: pytest.MonkeyPatch, kind: str, module: str):
     asked: list[str] = []
