@@ -126,14 +126,15 @@ def packed(batch: Batch, run: Job, saver: Saver) -> dict[str, Any]:
 def unpacked(data: Mapping[str, Any]) -> Batch:
     """The batch of `packed` again. The files are gone then. Raises OSError."""
     return Batch(
-        images=[_opened(one) for one in data["images"]],
-        maps=[_opened(one) for one in data["maps"]],
-        beside=[[(one["kind"], _opened(one)) for one in row] for row in data["beside"]],
+        images=[opened(one) for one in data["images"]],
+        maps=[opened(one) for one in data["maps"]],
+        beside=[[(one["kind"], opened(one)) for one in row] for row in data["beside"]],
         **{name: data[name] for name in TOLD},
     )
 
 
-def _opened(one: Mapping[str, Any]) -> Image.Image:
+def opened(one: Mapping[str, Any]) -> Image.Image:
+    """A picture that was handed over; its file is gone then. Raises OSError."""
     path = Path(one["path"])
     with Image.open(path) as opened:
         opened.load()

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from modules.cluster.fitting import fits
 from modules.hooks import Finished, Guest, Hooks, Run
-from modules.jobs.lending import Lending
-from modules.jobs.records import Job as Row
-from modules.jobs.records import Live
-from modules.jobs.work import work_of
-from modules.jobs.worker import RunControl
 from modules.processing import pieces
 from modules.processing.job import Job
 from modules.processing.runner import PictureRunner
 from modules.request import ResolvedRequest
 from tests.compat.conftest import Theatre, theatre_in
-from tests.model.conftest import FakeControl
+from tests.jobs.second_worker import Line
 
 pytestmark = pytest.mark.slow
 
@@ -64,64 +56,6 @@ class Script(scripts.Script):
         p.extra_generation_params["Seen"] = Script.seen
         pp.image.putpixel((0, 0), (Script.seen, 0, 0))
 '''
-
-
-class Slot:
-    """Of a worker, as far as lending sees it. tell: what the supervisor says to it."""
-
-    def __init__(self, tell: Any) -> None:
-        self.status: dict[str, Any] = {"model": None, "device": {"kind": "cpu", "dtype": "float32"}}
-        self.tell = tell
-
-    def live_piece(self, piece: str) -> Live | None:
-        return None
-
-
-@dataclass
-class Line:
-    """The wire of a worker that leads a job, a supervisor at its end, and a second worker, which makes at most `most` pieces of a loan as
-    soon as it is lent. made: id, kind and batch of each. stops: the job is stopped when those of the first loan have come.
-    """
-
-    other: PictureRunner
-    most: int = 2
-    stops: bool = False
-    made: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
-    loans: int = 0
-    said: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    _left: int = 0
-
-    def __post_init__(self) -> None:
-        times: dict[str, Any] = {"created_s": 0.0, "started_s": None, "finished_s": None}
-        more: dict[str, Any] = {"owner": "ann", "key": None, "attempts": 1, "priority": 0, "result": None, "fault": None}
-        self._job = Row(id="a", number=1, kind="txt2img", state="running", request={}, resolved={}, **times, **more)
-        self.control = RunControl(self, self._job.id)  # type: ignore[arg-type]
-        self.control.watched_until = float("inf")  # each step is told
-        self._lending = Lending(self._help)
-        self._lead, self._second = Slot(self.control.pieces.hear), Slot(lambda order: None)
-
-    def send(self, message: dict[str, Any]) -> None:
-        message = json.loads(json.dumps(message))
-        self.said.append(message)
-        if message["say"] in ("lend", "begun", "enough"):
-            if message["say"] == "lend":
-                self._left, self._second.status["model"] = self.most, message["model"]
-                self.loans += 1
-            self._lending.hear(self._lead, self._job, message)  # type: ignore[arg-type]
-
-    def _help(self) -> None:
-        while self._left and (piece := self._lending.take(self._second, fits)) is not None:  # type: ignore[arg-type]
-            self._left -= 1
-            work = json.loads(json.dumps(work_of(piece, None, lends=True)))  # type: ignore[arg-type]
-            state, result = self.other.run(work, FakeControl())
-            assert state == "done"
-            self.made.append((work["id"], work["kind"], work["piece"]))
-            self._lending.came(piece, json.loads(json.dumps(result)))
-        self.control.interrupted = self.control.interrupted or self.stops
-
-    @property
-    def steps(self) -> int:
-        return sum(message["say"] == "progress" for message in self.said)
 
 
 class Pair:
