@@ -22,6 +22,7 @@ from modules.inputs import Inputs
 from modules.pixels.incoming import read_picture
 from modules.pixels.metadata import read_parameters
 from modules.processing.extras_plan import how, tool, tools_of
+from modules.processing.extras_tiles import SharedTiles
 from modules.processing.pieces import Others, opened
 from modules.processing.upscaling import upscaling_for
 from modules.request import Picture, Result
@@ -74,12 +75,13 @@ class Desk:
 
 @dataclass(kw_only=True)
 class _Run:
-    """One job. done: what was done to the present picture, for its text; within: how far it is, 0 to 1."""
+    """One job. lends: other workers may help; done: what was done to the present picture, for its text; within: how far it is, 0 to 1."""
 
     job: str
     resolved: ResolvedExtras
     control: Any
     desk: Desk
+    lends: bool = False
     upscaling: Upscaling = field(init=False)
     pictures: list[Picture] = field(default_factory=list[Picture])
     warnings: list[str] = field(default_factory=list[str])
@@ -92,6 +94,8 @@ class _Run:
 
     def __post_init__(self) -> None:
         watch = Watch(step=self.tile, stopped=self.stopped)
+        if self.lends and len(self.resolved.sources) == 1:  # of several, whole pictures are lent
+            watch = dataclasses.replace(watch, others=SharedTiles(self.job, self.control, self.desk.saver))
         self.upscaling = upscaling_for(self.desk.folders, self.desk.shelf, self.resolved.settings, watch)
 
     def begin(self, index: int) -> None:
@@ -136,11 +140,11 @@ def run_extras(job: dict[str, Any], control: Any, desk: Desk) -> tuple[str, dict
     if "piece" in job:
         return _piece(_Run(job=job["id"], resolved=resolved, control=control, desk=desk))
     made = {p.index: p for p in (Picture(**data) for data in job["made"]) if Path(p.path).exists()}
-    run = _Run(job=job["id"], resolved=resolved, control=control, desk=desk)
+    run = _Run(job=job["id"], resolved=resolved, control=control, desk=desk, lends=job.get("lends", False))
     for text in resolved.warnings:
         run.warn(text)
     began = time.perf_counter()
-    others = _shared(run, lends=job.get("lends", False))
+    others = _shared(run)
     for index, source in enumerate(resolved.sources):
         if control.interrupted and not others.there(index):
             continue  # what others have made is kept
@@ -163,12 +167,12 @@ def run_extras(job: dict[str, Any], control: Any, desk: Desk) -> tuple[str, dict
     return ("canceled" if control.interrupted else "done"), result.to_data()
 
 
-def _shared(run: _Run, *, lends: bool) -> Others:
-    """Other workers may make pictures, where a network does: a filter is sooner done than a picture handed over. lends: there are such."""
+def _shared(run: _Run) -> Others:
+    """Other workers may make pictures, where a network does: a filter is sooner done than a picture handed over."""
     resolved, request = run.resolved, run.resolved.request
     names, rows = [*tools_of(request), *([request.upscaler_2] if request.extras_upscaler_2_visibility > 0 else [])], run.upscaling.rows
     networks = [name for name in names if name not in rows or rows.get(name).path is not None]
-    if not lends or len(resolved.sources) < 2 or not networks:
+    if not run.lends or len(resolved.sources) < 2 or not networks:
         return Others(run.control, on=False)
     each = {str(n): {"sources": [dataclasses.asdict(source)]} for n, source in enumerate(resolved.sources)}
     alone = dataclasses.replace(request, images=[], image_names=[], input_dir="", output_dir="", postprocessing={})

@@ -30,6 +30,7 @@ from modules.processing.captioner_slot import CaptionerSlot
 from modules.processing.captions import run_captions
 from modules.processing.careful import NOTE, Careful
 from modules.processing.extras import Desk, run_extras
+from modules.processing.extras_tiles import run_tile
 from modules.processing.job import Computed, Job, Outcome, outcome_of, raising
 from modules.processing.keeping import keep, keep_made, save_grid
 from modules.processing.kept import Kept
@@ -54,7 +55,7 @@ from modules.request import Checkpoint, Network, Picture, ResolvedRequest
 from modules.request.caption import CAPTIONS
 from modules.request.caption_folder import CAPTION_FOLDER
 from modules.request.control_map import MAPS_JOB
-from modules.request.extras import EXTRAS
+from modules.request.extras import EXTRAS, TILES
 from modules.saver import Saver
 from modules.settings import SettingsStore
 from modules.upscale.shelf import Shelf
@@ -154,6 +155,8 @@ class PictureRunner:
             return lambda: other(job, control, self._saver)
         if job.get("kind") == EXTRAS:
             return lambda: run_extras(job, control, self._desk)
+        if job.get("kind") == TILES:
+            return lambda: run_tile(job, control, self._desk.shelf, self._saver)
         if job.get("kind") == CAPTIONS:
             return lambda: run_captions(job, control, self._captions)
         if job.get("kind") == MAPS_JOB:

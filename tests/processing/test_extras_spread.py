@@ -10,12 +10,15 @@ import pytest
 from PIL import Image
 
 from modules.inputs import Inputs
+from modules.processing import extras_tiles
 from modules.processing.extras import Desk, run_extras
-from modules.request.extras import ResolvedExtras
+from modules.processing.extras_tiles import run_tile
+from modules.request.extras import TILES, ResolvedExtras
 from modules.saver import Saver
+from modules.settings import Settings
 from modules.upscale.shelf import Shelf
 from tests.jobs.second_worker import Line
-from tests.processing.pictures import PARAMETERS, with_text
+from tests.processing.pictures import PARAMETERS, data_of, with_text
 from tests.processing.test_extras import Bench
 
 
@@ -27,6 +30,8 @@ class Second:
         self._desk = Desk(folders=folders, saver=Saver(folders), inputs=Inputs(folders), shelf=Shelf())
 
     def run(self, job: dict[str, Any], control: Any) -> tuple[str, dict[str, Any]]:
+        if job["kind"] == TILES:
+            return run_tile(job, control, self._desk.shelf, self._desk.saver)
         return run_extras(job, control, self._desk)
 
 
@@ -76,6 +81,38 @@ def test_what_others_have_made_is_kept_when_the_job_is_stopped(bench: Bench):
     line = Line(Second(bench), stops=True)
     _, (shown, *_) = made(bench, plan(bench), line, lends=True)
     assert [index for _, index, *_ in shown] == [3, 4]
+
+
+def large(bench: Bench, **fields: Any) -> ResolvedExtras:
+    """One picture of nine tiles, through two networks."""
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 255, (150, 150, 4), dtype=np.uint8))
+    bench.settings = Settings(ESRGAN_tile=64, ESRGAN_tile_overlap=8)
+    both = {"upscaler_1": "Tiny2x", "upscaler_2": "RealESRGAN_x4plus", "extras_upscaler_2_visibility": 0.5}
+    return bench.plan(data_of(picture), **{**both, **fields})
+
+
+def test_tiles_of_two_workers_make_the_picture_of_one_bit_for_bit(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(extras_tiles, "WORTH_S", 0.0)
+    asked = large(bench)
+    alone = made(bench, asked, Line(Second(bench), most=0), lends=False)
+    line = Line(Second(bench), most=3)
+    shared = made(bench, asked, line, lends=True)
+    assert [(job, kind) for job, kind, _ in line.made] == [(f"a.{n}", "tiles") for n in (7, 6, 5, 15, 14, 13)]
+    assert line.loans == 2
+    assert len(alone[0]) == 1
+    assert shared == alone
+    assert not [*bench.folders.job_files.glob("a.*/*.png")], "what was handed over is gone"
+
+
+def test_tiles_that_are_soon_made_stay_here(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    line = Line(Second(bench))
+    monkeypatch.setattr(extras_tiles, "WORTH_S", 60.0)
+    made(bench, large(bench), line, lends=True)
+    monkeypatch.setattr(extras_tiles, "WORTH_S", 0.0)
+    made(bench, large(bench), line, lends=False)
+    monkeypatch.setattr(extras_tiles, "LEAST", 9)
+    made(bench, large(bench), line, lends=True)
+    assert line.loans == 0
 
 
 def test_what_is_done_sooner_than_handed_over_stays_here(bench: Bench):
