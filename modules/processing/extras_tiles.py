@@ -1,7 +1,7 @@
 """Tiles of a large picture that other workers make, while the leading one puts them together: the picture is the same, bit for bit.
 
-A tile is handed over as its numbers, since neighbours are blended before anything is rounded; that takes about a third of a second, so it
-is done where making one takes longer. Knows one tile at a time; how pieces are told of is in `processing.pieces`. Start reading at
+A tile is handed over as its numbers, since neighbours are blended before anything is rounded; that takes some tenths of a second, so it is
+done where making one takes longer. Knows one tile at a time; how pieces are told of is in `processing.pieces`. Start reading at
 `SharedTiles`.
 """
 
