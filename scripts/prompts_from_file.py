@@ -7,7 +7,7 @@ import gradio as gr
 
 import modules.scripts as scripts
 from modules import errors, sd_samplers
-from modules.processing import Processed, process_images
+from modules.processing import Processed, process_many
 from modules.shared import state
 
 
@@ -72,22 +72,26 @@ class Script(scripts.Script):
         jobs = [self._job(line) for line in lines]
         p.do_not_save_grid = True
         state.job_count = sum(int(job.get("n_iter", p.n_iter)) for job in jobs)
-        images, prompts, infotexts, seed = [], [], [], int(p.seed)
+        iterate = checkbox_iterate or (p.asked_seed == -1 and not checkbox_iterate_batch)  # no seed was asked for: each line has its own
+        images, prompts, infotexts = [], [], []
+        for found in process_many(self._runs(p, jobs, prompt_position, iterate=iterate)):
+            images += found.images
+            prompts += found.all_prompts
+            infotexts += found.infotexts
+        return Processed(p, images, p.seed, "", all_prompts=prompts, infotexts=infotexts)
+
+    def _runs(self, p, jobs, position, *, iterate):
+        """A p for each line."""
+        seed = int(p.seed)
         for number, job in enumerate(jobs):
-            if state.interrupted:
-                break
             state.job = f"{number + 1} out of {len(jobs)}"
             own = copy.copy(p)
             own.override_settings = dict(p.override_settings)
             own.seed = seed
-            self._apply(own, job, prompt_position)
-            found = process_images(own)
-            images += found.images
-            prompts += found.all_prompts
-            infotexts += found.infotexts
-            if checkbox_iterate or (p.asked_seed == -1 and not checkbox_iterate_batch):  # no seed was asked for: each line has its own
+            self._apply(own, job, position)
+            yield own
+            if iterate:
                 seed += own.batch_size * own.n_iter
-        return Processed(p, images, p.seed, "", all_prompts=prompts, infotexts=infotexts)
 
     @staticmethod
     def _job(line):

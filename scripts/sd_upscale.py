@@ -1,5 +1,6 @@
 """SD upscale: the picture is enlarged by an upscaler, cut into overlapping tiles, each painted by img2img, and put together again."""
 
+import copy
 import math
 
 import gradio as gr
@@ -56,20 +57,21 @@ class Script(scripts.Script):
         size = p.batch_size
         state.job_count = batches * count
         results, infotexts = [], []
-        for n in range(count):
-            p.seed = seed + n
-            done, text = [], ""
+
+        def runs(first, before):
+            following = first
             for at in range(batches):
-                if state.interrupted:
-                    break
-                own = [cell[2] for cell in tiles[at * size : (at + 1) * size]]
-                p.batch_size, p.init_images = len(own), own
-                state.job = f"Batch {at + 1 + n * batches} out of {state.job_count}"
-                found = processing.process_images(p)
-                text = text or (found.infotexts[0] if found.infotexts else "")
-                p.seed = int(found.seed) + 1
-                done += found.images
-            p.batch_size = size
+                own = copy.copy(p)
+                own.init_images = [cell[2] for cell in tiles[at * size : (at + 1) * size]]
+                own.batch_size, own.seed = len(own.init_images), following
+                state.job = f"Batch {at + 1 + before} out of {state.job_count}"
+                yield own
+                following = int(own.all_seeds[0]) + 1
+
+        for n in range(count):
+            made = processing.process_many(runs(seed + n, n * batches))
+            text = next((found.infotexts[0] for found in made if found.infotexts), "")
+            done = [image for found in made for image in found.images]
             if len(done) < len(tiles):
                 break
             for cell, tile in zip(tiles, done, strict=True):

@@ -11,7 +11,7 @@ from typing import Any
 from modules.control.maps.files import PACKAGE
 from modules.control.maps.table import MAPS
 from modules.request.caption import CAPTIONS
-from modules.request.extras import EXTRAS
+from modules.request.extras import EXTRAS, TILES
 
 
 def fits(kind: str, resolved: Mapping[str, Any]) -> bool:
@@ -25,7 +25,7 @@ def fits(kind: str, resolved: Mapping[str, Any]) -> bool:
         case _ if kind == EXTRAS:
             return not resolved["request"]["postprocessing"]
         case _:
-            return False
+            return kind == TILES
 
 
 def _sendable(preprocessor: str) -> bool:

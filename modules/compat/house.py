@@ -159,6 +159,7 @@ class ScriptHouse:
         ways = Ways(
             settings=lambda: self._lead.stage.resolved.settings if self._lead else settings.to_data(),
             process_images=lambda p: self._now().process_images(p),
+            process_many=lambda ps: self._now().process_many(ps),
             save=self._save,
             upscale=self._upscale,
             model=lambda: self._lead.stage.model() if self._lead else None,

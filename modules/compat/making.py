@@ -10,31 +10,31 @@ import datetime
 import functools
 import math
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from PIL import Image, ImageChops
 
+from modules.compat.asking import MANY, aside, request_of, tell, templates, with_lists
 from modules.compat.callbacks import Callbacks
 from modules.compat.cast import Cast
 from modules.compat.extra_networks import TagGuest, Tags
 from modules.compat.face import overrides
 from modules.compat.guest import CallbackGuest, Params, ScriptGuest
 from modules.compat.opts import Opts, State
-from modules.compat.processed import FIELDS, Processed, StableDiffusionProcessing, flat
-from modules.faults import Cancelled, RequestFault
-from modules.hooks import Guest, Hooks, Run, Texts
+from modules.compat.processed import FIELDS, Processed, StableDiffusionProcessing
+from modules.faults import Cancelled
+from modules.hooks import Guest, Hooks, Run
 from modules.infotext import write
-from modules.inputs import Inputs
 from modules.knobs import coerce, knobs_of
 from modules.pixels.names import Scene, fill_pattern
 from modules.plugins import FaultLedger
-from modules.processing.listening import with_texts
 from modules.processing.stage import Made, Stage
-from modules.request import Control, GenerationRequest, Guests, Hires, Inversion, Outpaint, Picture, Refiner, Repaint, ResolvedRequest
+from modules.request import GenerationRequest, Picture, ResolvedRequest
 from modules.settings import Settings
 
-MANY = {"prompt": "all_prompts", "negative_prompt": "all_negative_prompts", "seed": "all_seeds", "subseed": "all_subseeds"}
 PICTURES = frozenset({"init_images", "mask"})
+AROUND = ("before_process", "process", "postprocess")  # methods of scripts that take part in a run before and after its pictures
 # Settings of a run inside the job: its prompts were read already, and it leaves nothing beside its picture.
 ASIDE = {"wildcards_enabled": False, "enable_prompt_comments": False, "face_restoration": False, "return_mask": False,
          "return_mask_composite": False, "save_init_img": False}  # fmt: skip
@@ -56,6 +56,17 @@ class OncePerJob:
         """The job is over; these took part."""
         for guest in guests - set(self.failed):
             self._ledger.well(guest)
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Ready:
+    """A run before its first picture: p, its scripts that take part in every run, its tags, all its guests, what is to be made."""
+
+    p: Any
+    scripts: list[ScriptGuest]
+    tags: TagGuest
+    hooks: Hooks
+    resolved: ResolvedRequest
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -115,6 +126,50 @@ class Lead:
 
     def process_images(self, p: Any) -> Processed:
         """A1111's function of that name. May be called again and again, and from inside hooks that see finished pictures."""
+        return self._carried_out(self._ready(p))
+
+    def process_many(self, ps: Iterable[Any]) -> list[Processed]:
+        """`process_images` of each p, in order; of a job that is stopped those that were begun.
+
+        Other workers may begin with the later ones, so several are asked for before the first is made, where no script takes part in a run
+        before and after its pictures. p's prompts and seeds are found when the next one is asked for: a generator may go on from there.
+        Raises what `process_images` raises, when those before are made; ValueError for the same p twice.
+        """
+        found, ahead, known = list[Processed](), list[_Ready](), list[Any]()
+        try:
+            for p in ps:
+                if self.state.interrupted:
+                    break
+                if any(p is one for one in known):
+                    raise ValueError("process_many needs a p of its own for each run: give it copy.copy(p)")
+                known.append(p)
+                if self._foreseeable(p):
+                    ahead.append(self._ready(p))
+                else:
+                    before, ahead = ahead, []
+                    found += self._all(before)
+                    found.append(self.process_images(p))
+        finally:
+            found += self._all(ahead)
+        return found
+
+    def _foreseeable(self, p: Any) -> bool:
+        """Nobody can tell whether its run was prepared before or after the pictures of the run before it."""
+        scripts, natives = ((), ()) if p.scripts is None else (p.scripts.alwayson_scripts, self.natives)
+        around = any(overrides(script, hook) for script in scripts for hook in AROUND) or Hooks(natives).wants("resolved")
+        return self.stage.lends and not around and not any(key in self.opts.data_labels for key in p.override_settings)
+
+    def _all(self, ahead: list[_Ready]) -> list[Processed]:
+        count, state = sum(one.resolved.n_iter for one in ahead), self.state
+        if not ahead:
+            return []
+        state.job_count = count if state.job_count < 0 else state.job_count
+        with self.stage.ahead([(one.resolved, one.hooks) for one in ahead], count / max(state.job_count, state.job_no + count, 1)):
+            made = [self._carried_out(one) for one in ahead]
+        return [one for one in made if one.images or not state.interrupted]
+
+    def _ready(self, p: Any) -> _Ready:
+        """What scripts do with p before its pictures."""
         scripts = [ScriptGuest(s, p, self._args_of(p, s)) for s in p.scripts.alwayson_scripts] if p.scripts is not None else []
         others = [CallbackGuest(file, self.callbacks, p, self.loaded) for file in self.callbacks.files()]
         tags = TagGuest(self.tags, p)
@@ -126,11 +181,11 @@ class Lead:
         self._wear(p)  # what scripts asked for in before_process
         request = request_of(p, self.stage.inputs)
         resolved = self.stage.resolve(request, self.settings)
-        resolved = _with_lists(p, resolved)
-        _tell(p, resolved)
+        resolved = with_lists(p, resolved)
+        tell(p, resolved)
         request = request_of(p, self.stage.inputs)
         editors = [guest for guest in scripts if overrides(guest.script, "process")]
-        shown, drawn = _templates(resolved) if editors else [], (p.all_prompts, p.all_negative_prompts)
+        shown, drawn = templates(resolved) if editors else [], (p.all_prompts, p.all_negative_prompts)
         if shown:
             p.all_prompts, p.all_negative_prompts = ([*texts] for texts in shown)
         for guest in editors:
@@ -140,12 +195,17 @@ class Lead:
         resolved = self._as_left(p, request, resolved)
         if hooks.run is not None:
             hooks.run.resolved = resolved
+        return _Ready(p=p, scripts=scripts, tags=tags, hooks=hooks, resolved=resolved)
+
+    def _carried_out(self, ready: _Ready) -> Processed:
+        """Its pictures, and what scripts do with p after them."""
+        p, hooks = ready.p, ready.hooks
         try:
-            made = self._make(p, resolved, hooks)
+            made = self._make(p, ready.resolved, hooks)
         finally:
-            hooks.guarded(tags, "before_batch", tags.close)
+            hooks.guarded(ready.tags, "before_batch", ready.tags.close)
         processed = self._processed(p, made)
-        for guest in scripts:
+        for guest in ready.scripts:
             if overrides(guest.script, "postprocess"):
                 hooks.guarded(guest, "postprocess", lambda g=guest: g.call("postprocess", processed))
         return processed
@@ -181,7 +241,7 @@ class Lead:
             resolved = dataclasses.replace(resolved, overrides=overrides)
         if count == 0 or not lists[0]:
             return resolved
-        return _with_lists(p, resolved, given=dict(zip(MANY.values(), lists, strict=True)))
+        return with_lists(p, resolved, given=dict(zip(MANY.values(), lists, strict=True)))
 
     def _make(self, p: Any, resolved: ResolvedRequest, hooks: Hooks) -> Made:
         state = self.state
@@ -199,7 +259,7 @@ class Lead:
 
     def _processed(self, p: Any, made: Made) -> Processed:
         resolved = made.resolved
-        _tell(p, resolved)
+        tell(p, resolved)
         images, texts = list(made.images), [picture.infotext for picture in made.pictures]
         if made.grid is not None:
             images, texts = [made.grid[0], *images], [made.grid[1].infotext, *texts]
@@ -214,7 +274,7 @@ class Lead:
         resolved = self.stage.resolve(request_of(p, self.stage.inputs, leave=many), self.settings)
         lists = {name: list(getattr(p, name) or []) for name in MANY.values()}
         if lists["all_prompts"] and len(lists["all_prompts"]) == resolved.batch_size * resolved.n_iter:
-            resolved = _with_lists(p, resolved, given=lists)
+            resolved = with_lists(p, resolved, given=lists)
         extra = {str(key): value for key, value in p.extra_generation_params.items() if value is not None}
         return write(resolved, min(index, len(resolved.all_prompts) - 1), extra=extra)
 
@@ -269,81 +329,3 @@ def new_p(lead: Lead, cast: Cast, kinds: tuple[type[Any], type[Any]]) -> StableD
     p.outpath_samples = resolved.settings[f"outdir_{resolved.task}_samples"]
     p.outpath_grids = resolved.settings[f"outdir_{resolved.task}_grids"]
     return p
-
-
-def aside(asked: dict[str, Any]) -> dict[str, Any]:
-    """A request's data for one img2img run inside its job: without what belongs to the picture as a whole, one picture, not saved."""
-    own = {name for group in (Hires, Refiner, Outpaint, Inversion, Repaint, Control, Guests) for name in knobs_of(group)}
-    kept = {name: value for name, value in asked.items() if name not in own}
-    return kept | {"batch_size": 1, "n_iter": 1, "styles": [], "save_images": False, "subseed_strength": 0.0}
-
-
-def request_of(p: Any, inputs: Inputs, leave: tuple[str, ...] = ()) -> GenerationRequest:
-    """What p asks for. Lists of prompts and seeds count by their first entry here. leave: fields whose lists do not matter.
-
-    Raises RequestFault naming the field.
-    """
-    data: dict[str, Any] = {}
-    for name in FIELDS:
-        value = getattr(p, name, None)
-        if name in MANY and isinstance(value, list):
-            value = value[0] if value else ("" if "prompt" in name else -1)
-        data[name] = value
-    data |= {name: [] for name in ("init_images",)} | {"mask": None}
-    if p._is_img2img:
-        data["init_images"] = [_reference(image, inputs) for image in p.init_images]
-        data["mask"] = _reference(p.image_mask, inputs) if p.image_mask is not None else None
-    else:
-        data = {name: value for name, value in data.items() if name not in knobs_of(Repaint)}
-    data["save_images"] = bool(p.save_images) and not p.do_not_save_samples
-    overrides = dict(p.override_settings)
-    if p.restore_faces is not None:
-        overrides["face_restoration"] = bool(p.restore_faces)
-    data["override_settings"] = overrides
-    fields = knobs_of(GenerationRequest)
-    return GenerationRequest.from_data({n: v for n, v in data.items() if v is not None or fields[n].optional})
-
-
-def _reference(image: Any, inputs: Inputs) -> str:
-    if isinstance(image, str):
-        return image
-    if not isinstance(image, Image.Image):
-        raise RequestFault("init_images", "a script gave something else than a picture", got=type(image).__name__)
-    return inputs.put_picture(image)
-
-
-def _with_lists(p: Any, resolved: ResolvedRequest, given: dict[str, list[Any]] | None = None) -> ResolvedRequest:
-    """The request with one prompt and seed a picture, where p has lists of them."""
-    count = resolved.batch_size * resolved.n_iter
-    rows: dict[str, list[Any]] = {}
-    for name, many in MANY.items():
-        value = given.get(many) if given is not None else getattr(p, name)
-        if isinstance(value, list) and value:
-            rows[many] = flat(value, count, many)
-        else:
-            rows[many] = list(getattr(resolved, many)) or [-1] * count
-    own = Texts(batch_no=0, prompts=rows["all_prompts"], negative_prompts=rows["all_negative_prompts"], seeds=rows["all_seeds"],
-                subseeds=rows["all_subseeds"])  # fmt: skip
-    found = with_texts(dataclasses.replace(resolved, batch_size=count, n_iter=1), own)
-    return dataclasses.replace(found, batch_size=resolved.batch_size, n_iter=resolved.n_iter)
-
-
-def _templates(resolved: ResolvedRequest) -> list[list[str]]:
-    """[prompts, negative prompts] as `process` is to see them where the program has drawn from {a|b} and __word__ itself: with these still
-    in them, since scripts may read them in a way of their own. [] where nothing was drawn.
-    """
-    if not any(resolved.templates):
-        return []
-    lists = (resolved.all_prompts, resolved.all_negative_prompts)
-    return [[template] * len(drawn) if template else list(drawn) for template, drawn in zip(resolved.templates, lists, strict=True)]
-
-
-def _tell(p: Any, resolved: ResolvedRequest) -> None:
-    """p learns what was found."""
-    for many in MANY.values():
-        setattr(p, many, list(getattr(resolved, many)))
-    p.main_prompt, p.main_negative_prompt = resolved.all_prompts[0], resolved.all_negative_prompts[0]
-    p.sampler_name, p.scheduler = resolved.sampler_name, resolved.scheduler
-    p.width, p.height = resolved.width, resolved.height
-    p.sd_model_name, p.sd_model_hash = resolved.checkpoint.model_name, resolved.checkpoint.short_hash or ""
-    p.clip_skip = resolved.settings.get("CLIP_stop_at_last_layers", 1)

@@ -235,7 +235,7 @@ class Scripts:
         """The scripts loaded with another Gradio: for the page."""
         nothing = _only_in_worker
         ways = Ways(
-            settings=self._current, process_images=nothing, save=nothing, upscale=nothing, model=lambda: None,
+            settings=self._current, process_images=nothing, process_many=nothing, save=nothing, upscale=nothing, model=lambda: None,
             checkpoints=lambda: list(self._library.checkpoints()), worker=False, rows=self._library.sure_rows,
             refresh=self._library.refresh, extensions=self.extensions, restore=nothing, text_of=nothing,
         )  # fmt: skip

@@ -47,14 +47,14 @@ log = logging.getLogger("scripts")
 
 @dataclass(kw_only=True)
 class Ways:
-    """What differs between the processes. settings(): now; process_images(p), save(image, p, text, grid), upscale(image, factor, name),
-    restore(image, name, weight), text_of(p, index), name_of(p, pattern, image), model(): in the worker only. checkpoints(), rows(kind):
-    of the library; refresh():
-    look at the folders again; extensions(): those on the disk.
+    """What differs between the processes. settings(): now; process_images(p), process_many(ps), save(image, p, text, grid),
+    upscale(image, factor, name), restore(image, name, weight), text_of(p, index), name_of(p, pattern, image), model(): in the worker
+    only. checkpoints(), rows(kind): of the library; refresh(): look at the folders again; extensions(): those on the disk.
     """
 
     settings: Callable[[], Mapping[str, Any]]
     process_images: Callable[[Any], Any]
+    process_many: Callable[[Any], list[Any]]
     save: Callable[..., Any]
     upscale: Callable[[Any, float, str], Any]
     model: Callable[[], Any]
@@ -178,6 +178,7 @@ class Views:
             **{name: getattr(processed, name) for name in kinds},
             "process_images": self.ways.process_images,
             "process_images_inner": self.ways.process_images,
+            "process_many": self.ways.process_many,
             "fix_seed": _fix_seed,
             "get_fixed_seed": get_fixed_seed,
             "program_version": lambda: infotext.VERSION,

@@ -32,10 +32,12 @@ class Maker(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Piece(Job):
-    """A piece as a job in a slot's hand; no row of the store. of: id of the job; piece: which one, from 0."""
+    """A piece as a job in a slot's hand; no row of the store. of: id of the job; piece: its number among all pieces that this job ever had;
+    batch: which of what its resolved data asks for, from 0."""
 
     of: str
     piece: int
+    batch: int
 
 
 @dataclass
@@ -53,16 +55,16 @@ class _Loan:
     faults: int = 0
 
     def piece(self, number: int) -> Piece:
-        offer = self.offer
+        offer, place = self.offer, number - self.offer["first"]
         own: dict[str, Any] = {f.name: getattr(self.job, f.name) for f in fields(Job)}
         own["id"], own["kind"] = f"{self.job.id}.{number}", offer.get("kind") or self.job.kind
-        different = (offer.get("each") or {}).get(str(number), {})
+        different = (offer.get("each") or {}).get(str(place), {})
         own["resolved"] = {**(offer.get("resolved") or self.job.resolved), **different}
-        return Piece(**own, of=self.job.id, piece=number)
+        return Piece(**own, of=self.job.id, piece=number, batch=(offer.get("batches") or {}).get(str(place), place))
 
 
 class Lending:
-    """Of one lane. wake: called when there is something to be taken. Safe to use from several threads."""
+    """Of one lane; a job has one loan at a time. wake: called when there is something to be taken. Safe to use from several threads."""
 
     def __init__(self, wake: Callable[[], object]) -> None:
         self._wake = wake
@@ -70,12 +72,15 @@ class Lending:
         self._loans: dict[str, _Loan] = {}
 
     def hear(self, lead: Maker, job: Job, message: Mapping[str, Any]) -> None:
-        """The worker that leads a job says: "lend", which pieces others may make (first, end; the rest as in `RunControl.lend`); "begun",
-        that it is at a piece itself.
+        """The worker that leads a job says: "lend", which pieces others may make (those behind first, to before end; the rest as in
+        `RunControl.lend`), in place of those lent before; "begun", that it is at a piece itself; "enough", that it needs no more of them.
         """
+        if message["say"] != "begun":
+            self.close(job.id)
         with self._lock:
             if message["say"] == "lend":
-                self._loans[job.id] = _Loan(job, lead, message, [*range(message["first"], message["end"])])
+                first, end = message["first"], message["end"]
+                self._loans[job.id] = _Loan(job, lead, message, [*range(first + 1, end)], at=first)
             elif (loan := self._loans.get(job.id)) is not None:
                 loan.at = message["number"]
                 loan.left = [number for number in loan.left if number > message["number"]]
@@ -126,9 +131,10 @@ class Lending:
             loan = self._loans.get(job_id)
             if loan is None:
                 return 0.0
-            out, came, total = {**loan.out}, len(loan.came), loan.offer["end"]
+            out, came, offer = {**loan.out}, len(loan.came), loan.offer
         lives = [maker.live_piece(f"{job_id}.{number}") for number, maker in out.items()]
-        return (came + sum(live.step / live.steps for live in lives if live is not None and live.steps)) / total
+        made = came + sum(live.step / live.steps for live in lives if live is not None and live.steps)
+        return offer.get("share", 1.0) * made / (offer["end"] - offer["first"])
 
 
 def _suits(loan: _Loan, maker: Maker) -> bool:

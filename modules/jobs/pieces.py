@@ -17,6 +17,12 @@ class Pieces:
         self._news = threading.Condition()
         self._lent: set[int] = set()
         self._came: dict[int, dict[str, Any]] = {}
+        self._named = 0
+
+    def name(self, count: int) -> int:
+        """The first of so many numbers that no piece of this job had yet."""
+        first, self._named = self._named, self._named + count
+        return first
 
     def hear(self, order: dict[str, Any]) -> None:
         """ "lent": that piece is made elsewhere; "piece": it has come, or, without a result, will not."""

@@ -262,7 +262,7 @@ class Slot:
                 run.take_progress({k: v for k, v in message.items() if k not in ("say", "job")})
             case "preview":
                 run.take_preview(message)
-            case "lend" | "begun":
+            case "lend" | "begun" | "enough":
                 self._lending.hear(self, run.job, message)
             case "event" if isinstance(run.job, Piece):
                 pass  # whoever leads the job says what there is to be said of it

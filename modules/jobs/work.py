@@ -14,7 +14,7 @@ def work_of(job: Job, store: JobStore, *, lends: bool) -> dict[str, Any]:
     made = [e.data for e in store.events(job.id) if e.type == "picture"] if job.attempts > 1 else []
     work = {"id": job.id, "kind": job.kind, "resolved": job.resolved, "attempts": job.attempts, "made": made}
     if isinstance(job, Piece):
-        work["piece"] = job.piece
+        work["piece"] = job.batch
     elif lends and job.attempts == 1:
         work["lends"] = True
     if gathers := job.resolved.get("gathers"):

@@ -81,20 +81,30 @@ class RunControl:
 
     def lend(
         self,
-        end: int,
+        count: int,
         *,
         model: str | None = None,
         kind: str | None = None,
         resolved: dict[str, Any] | None = None,
         each: dict[str, dict[str, Any]] | None = None,
-    ) -> None:
-        """Other workers may make the pieces 1 to end - 1 of this job; where `begun` is told of one, from the next one on.
+        batches: dict[str, int] | None = None,
+        share: float = 1.0,
+    ) -> int:
+        """Other workers may make so many pieces of this job but for the first one; where `begun` is told of one, from the next one on. What
+        was lent before is over. Returns the first one's number: pieces are numbered through the whole job.
 
-        model: title of the one that each needs. A piece is a job with a "piece" in it, its number; kind, resolved: of it, None: as of this
-        job; each: by number, as text, what is different in its resolved data.
+        model: title of the one that each needs. A piece is a job with a "piece" in it, its place among these; kind, resolved: of it, None:
+        as of this job; each, batches: by place, as text, what is different in its resolved data, and another "piece" than its place.
+        share: how much of the job's progress they all are.
         """
-        work = {"model": model, "kind": kind, "resolved": resolved, "each": each}
-        self._wire.send({"say": "lend", "job": self.job, "first": 1, "end": end, **work})
+        first = self.pieces.name(count)
+        work = {"model": model, "kind": kind, "resolved": resolved, "each": each, "batches": batches, "share": share}
+        self._wire.send({"say": "lend", "job": self.job, "first": first, "end": first + count, **work})
+        return first
+
+    def enough(self) -> None:
+        """No more of the pieces that were lent are needed."""
+        self._wire.send({"say": "enough", "job": self.job})
 
     def begun(self, number: int) -> None:
         """This worker is at that piece itself, or has it."""

@@ -127,15 +127,15 @@ def _pieces(run: Run) -> list[list[range]]:
 
 def _shared(run: Run, *, lends: bool) -> Others:
     """Other workers may make pieces, each as a job of captions of its own. lends: there are such workers."""
-    pieces = _pieces(run)
+    pieces, first = _pieces(run), 0
     lends = lends and len(pieces) > 1
     if lends:
         sources = [dataclasses.asdict(source) for source in run.resolved.sources]
         own = [sources[piece[0].start : piece[-1].stop] for piece in pieces]
         each = {str(number): {"sources": part, "n_iter": len(part)} for number, part in enumerate(own) if number}
         common = dataclasses.replace(run.resolved, sources=(), warnings=()).to_data()
-        run.control.lend(len(pieces), kind=CAPTIONS, resolved=common, each=each)
-    return Others(run.control, on=lends)
+        first = run.control.lend(len(pieces), kind=CAPTIONS, resolved=common, each=each)
+    return Others(run.control, on=lends, first=first)
 
 
 def _batches(run: Run, captioner: Captioner, files: _Files, others: Others, began: float) -> None:

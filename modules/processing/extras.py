@@ -1,11 +1,12 @@
 """A job of Extras: pictures that are there already, one after another: enlarged, faces restored, background removed, saved.
 
-Knows the order of the steps and what happens to a picture that cannot be used; `modules.upscale` does the work.
-Start reading at `run_extras`.
+Other workers may make some of several pictures; what they hand over is finished and saved here, in order. Knows the order of the steps
+and what happens to a picture that cannot be used; `modules.upscale` does the work. Start reading at `run_extras`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,9 +22,11 @@ from modules.inputs import Inputs
 from modules.pixels.incoming import read_picture
 from modules.pixels.metadata import read_parameters
 from modules.processing.extras_plan import how, tool, tools_of
+from modules.processing.extras_tiles import SharedTiles
+from modules.processing.pieces import Others, opened
 from modules.processing.upscaling import upscaling_for
 from modules.request import Picture, Result
-from modules.request.extras import NONE, ResolvedExtras, Source
+from modules.request.extras import EXTRAS, NONE, ResolvedExtras, Source
 from modules.saver import Processed, Saver, joined
 from modules.upscale import background, faces
 from modules.upscale.enlarge import Upscaling, upscale
@@ -72,12 +75,13 @@ class Desk:
 
 @dataclass(kw_only=True)
 class _Run:
-    """One job. done: what was done to the present picture, for its text; within: how far it is, 0 to 1."""
+    """One job. lends: other workers may help; done: what was done to the present picture, for its text; within: how far it is, 0 to 1."""
 
     job: str
     resolved: ResolvedExtras
     control: Any
     desk: Desk
+    lends: bool = False
     upscaling: Upscaling = field(init=False)
     pictures: list[Picture] = field(default_factory=list[Picture])
     warnings: list[str] = field(default_factory=list[str])
@@ -90,6 +94,8 @@ class _Run:
 
     def __post_init__(self) -> None:
         watch = Watch(step=self.tile, stopped=self.stopped)
+        if self.lends and len(self.resolved.sources) == 1:  # of several, whole pictures are lent
+            watch = dataclasses.replace(watch, others=SharedTiles(self.job, self.control, self.desk.saver))
         self.upscaling = upscaling_for(self.desk.folders, self.desk.shelf, self.resolved.settings, watch)
 
     def begin(self, index: int) -> None:
@@ -127,21 +133,26 @@ def run_extras(job: dict[str, Any], control: Any, desk: Desk) -> tuple[str, dict
     """Work on every picture that is not done yet. Returns ("done" or "canceled", Result as data).
 
     A picture that cannot be read or would be too large is named in the warnings, and the others are done; when it is the only one, or
-    none could be done, the fault is raised. Raises also ModelFault, OutOfMemory, DiskFault.
+    none could be done, the fault is raised. Raises also ModelFault, OutOfMemory, DiskFault. A job with a "piece" in it is one picture of
+    another worker's job, see `_piece`.
     """
     resolved = ResolvedExtras.from_data(job["resolved"])
+    if "piece" in job:
+        return _piece(_Run(job=job["id"], resolved=resolved, control=control, desk=desk))
     made = {p.index: p for p in (Picture(**data) for data in job["made"]) if Path(p.path).exists()}
-    run = _Run(job=job["id"], resolved=resolved, control=control, desk=desk)
+    run = _Run(job=job["id"], resolved=resolved, control=control, desk=desk, lends=job.get("lends", False))
     for text in resolved.warnings:
         run.warn(text)
     began = time.perf_counter()
+    others = _shared(run)
     for index, source in enumerate(resolved.sources):
-        if control.interrupted:
-            break
+        if control.interrupted and not others.there(index):
+            continue  # what others have made is kept
         if index in made:
             run.pictures.append(made[index])
         else:
-            _one(run, index, source)
+            _one(run, index, source, others.piece(index))
+    others.close()
     if run.failed and not run.pictures and not control.interrupted:
         raise _nothing_done(run)
     if more := len(run.failed) - NAMED_FAULTS:
@@ -156,11 +167,47 @@ def run_extras(job: dict[str, Any], control: Any, desk: Desk) -> tuple[str, dict
     return ("canceled" if control.interrupted else "done"), result.to_data()
 
 
-def _one(run: _Run, index: int, source: Source) -> None:
+def _shared(run: _Run) -> Others:
+    """Other workers may make pictures, where a network does: a filter is sooner done than a picture handed over."""
+    resolved, request = run.resolved, run.resolved.request
+    names, rows = [*tools_of(request), *([request.upscaler_2] if request.extras_upscaler_2_visibility > 0 else [])], run.upscaling.rows
+    networks = [name for name in names if name not in rows or rows.get(name).path is not None]
+    if not run.lends or len(resolved.sources) < 2 or not networks:
+        return Others(run.control, on=False)
+    each = {str(n): {"sources": [dataclasses.asdict(source)]} for n, source in enumerate(resolved.sources)}
+    alone = dataclasses.replace(request, images=[], image_names=[], input_dir="", output_dir="", postprocessing={})
+    common = dataclasses.replace(resolved, request=alone, sources=(), n_iter=1, warnings=())
+    return Others(run.control, on=True, first=run.control.lend(len(each), kind=EXTRAS, resolved=common.to_data(), each=each))
+
+
+def _piece(run: _Run) -> tuple[str, dict[str, Any]]:
+    """One picture of a job that another worker leads: ("done", {"image", "done", "warnings"}) for `_taken`, or ("canceled", {}).
+
+    ("done", {}) for one that cannot be used: the leading worker says so. Raises ModelFault, OutOfMemory, DiskFault.
+    """
+    run.begin(0)
+    try:
+        result, done = _worked_with_room(run, read_picture(_place(run, run.resolved.sources[0]), "images"))
+    except Cancelled:
+        return "canceled", {}
+    except (RequestFault, BlankPicture):
+        return "done", {}
+    image = {"path": run.desk.saver.keep(result, job=run.job, name="1")}
+    return "done", {"image": image, "done": done, "warnings": run.warnings}
+
+
+def _taken(run: _Run, found: dict[str, Any]) -> tuple[Image.Image, dict[str, str]]:
+    """As `_worked`, of what another worker handed over. Raises OSError."""
+    for text in found["warnings"]:
+        run.warn(text)
+    return opened(found["image"]), dict(found["done"])
+
+
+def _one(run: _Run, index: int, source: Source, found: dict[str, Any] | None) -> None:
     run.begin(index)
     name = source.name or f"picture {index + 1}"
     try:
-        picture = _made(run, index, source)
+        picture = _made(run, index, source, found)
     except Cancelled:
         if not run.control.interrupted:
             run.warn(f"{name} was skipped.")
@@ -181,19 +228,20 @@ def _nothing_done(run: _Run) -> RequestFault | BlankPicture:
     return RequestFault(first.field, f"none of the {len(run.resolved.sources)} pictures could be used; of the first: {first.why}")
 
 
-def _made(run: _Run, index: int, source: Source) -> Picture:
-    """One picture from its file to the saved result. Raises Cancelled, RequestFault, BlankPicture, ModelFault, OutOfMemory, DiskFault."""
-    path = run.desk.inputs.path(source.reference, "images") if source.reference else Path(source.path)
+def _place(run: _Run, source: Source) -> Path:
+    return run.desk.inputs.path(source.reference, "images") if source.reference else Path(source.path)
+
+
+def _made(run: _Run, index: int, source: Source, found: dict[str, Any] | None) -> Picture:
+    """One picture from its file to the saved result. found: what another worker made of it, if one did.
+
+    Raises Cancelled, RequestFault, BlankPicture, ModelFault, OutOfMemory, DiskFault.
+    """
+    path = _place(run, source)
     image = read_picture(path, "images")
     parameters, items = read_parameters(path)
     profile = image.info.get("icc_profile")
-    try:
-        result, done = _worked(run, image)
-    except OutOfMemory:
-        if not run.desk.make_room():
-            raise
-        run.warn("Memory ran out; the model was put away to make room.")
-        result, done = _worked(run, image)
+    result, done = _taken(run, found) if found else _worked_with_room(run, image)
     more: list[Image.Image] = []
     if (asked := run.resolved.request.postprocessing) and run.desk.finish is not None:
         result, told, more = run.desk.finish(result, asked, run.warn)
@@ -206,6 +254,17 @@ def _made(run: _Run, index: int, source: Source) -> Picture:
         run.pictures.append(beside)
         run.control.event("picture", beside.to_data())
     return _saved(run, index, source, result, parameters, items, done)
+
+
+def _worked_with_room(run: _Run, image: Image.Image) -> tuple[Image.Image, dict[str, str]]:
+    """`_worked`; when memory runs out, once more without the model."""
+    try:
+        return _worked(run, image)
+    except OutOfMemory:
+        if not run.desk.make_room():
+            raise
+        run.warn("Memory ran out; the model was put away to make room.")
+        return _worked(run, image)
 
 
 def _worked(run: _Run, image: Image.Image) -> tuple[Image.Image, dict[str, str]]:

@@ -21,7 +21,7 @@ class Job:
 
     infotext: keys that only the runs know. maps: control maps of the first batch. guests: who takes part. first: place of its first
     picture in the job, when scripts make more than one run of it; span: where its progress lies in the job's, as (begin, share).
-    line: where what follows a picture is done, None for at once; failed: what was raised there.
+    line: where what follows a picture is done, None for at once; failed: what was raised there. lends: other workers may help.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Job:
     span: tuple[float, float] = (0.0, 1.0)
     line: Line | None = None
     failed: Exception | None = None
+    lends: bool = False
 
     def warn(self, text: str) -> None:
         """Say it now, and beside the result."""

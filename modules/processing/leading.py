@@ -5,7 +5,8 @@ Knows the worker's parts that it is given; knows nothing about guests themselves
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from modules.hardware.bench import Bench
 from modules.hooks import NOBODY, Hooks
 from modules.library import Library
 from modules.processing.extras import Desk, restored
+from modules.processing.pieces import Others, others_of
 from modules.processing.resolve import resolve
 from modules.processing.stage import Made, Stage
 from modules.processing.upscaling import upscaling_for
@@ -27,13 +29,15 @@ from modules.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Hands:
-    """What the worker lends: batches(run) makes every picture of a run, grid(run) the one of them all, warn(run, text)."""
+    """What the worker lends: batches(run, others) makes every picture of a run, but for batches that other workers make; grid(run) the
+    one of them all, warn(run, text).
+    """
 
     folders: Folders
     saver: Saver
     desk: Desk
     bench: Bench
-    batches: Callable[[Any], None]
+    batches: Callable[[Any, Others | None], None]
     grid: Callable[[Any], None]
     warn: Callable[[Any, str], None]
     model: Callable[[], Any]
@@ -66,6 +70,7 @@ class _Makings:
         self._hands = hands
         self._made = 0
         self._span = (0.0, 1.0)
+        self._lent: dict[int, Others] = {}  # by the identity of a making's guests; a job has one loan at a time
         self.shown: list[Picture] = []
 
     def scale(self, begin: float, share: float) -> None:
@@ -76,7 +81,8 @@ class _Makings:
         own: dict[str, Any] = {"pictures": [], "images": [], "infotext": {}}
         part = replace(self._run, resolved=resolved, guests=hooks, first=self._made, span=self._span, **own)
         self._made += resolved.batch_size * resolved.n_iter
-        self._hands.batches(part)
+        with self._shared([part], self._span[1]):
+            self._hands.batches(part, self._lent.get(id(hooks)))
         pictures, images = [p for p in part.pictures if p.kind in ("sample", "partial")], list(part.images)
         if grid:
             self._hands.grid(part)
@@ -88,10 +94,33 @@ class _Makings:
                 whole = (image.convert("RGB"), front)
         return Made(resolved=part.resolved, images=images, pictures=pictures, grid=whole, interrupted=self._run.control.interrupted)
 
+    @contextmanager
+    def ahead(self, makings: Sequence[tuple[ResolvedRequest, Hooks]], share: float) -> Iterator[None]:
+        """See `Stage`."""
+        with self._shared([replace(self._run, resolved=resolved, guests=hooks) for resolved, hooks in makings], share):
+            yield
+
+    @contextmanager
+    def _shared(self, parts: Sequence[Any], share: float) -> Iterator[None]:
+        """Inside, other workers may make batches of these runs, unless they do so for others of this job."""
+        others = None if self._lent else others_of(*parts, share=share)
+        if others is None or not others.on:
+            yield
+            return
+        before = 0
+        for part in parts:
+            self._lent[id(part.guests)] = others.after(before)
+            before += part.resolved.n_iter
+        try:
+            yield
+        finally:
+            self._lent = {}
+            others.close()
+
     def aside(self, resolved: ResolvedRequest) -> list[Image.Image]:
         own: dict[str, Any] = {"pictures": [], "images": [], "infotext": {}, "made": {}, "learnt": {}}
         part = replace(self._run, resolved=resolved, guests=NOBODY, control=_Quiet(self._run.control), **own)
-        self._hands.batches(part)
+        self._hands.batches(part, None)
         return list(part.images)
 
     def keep(self, image: Image.Image, resolved: ResolvedRequest, *, kind: str, text: str | None = None) -> Picture:
@@ -122,7 +151,7 @@ def stage_of(run: Any, hands: Hands) -> Stage:
     return Stage(
         job=run.id, resolved=run.resolved, control=run.control, folders=folders, inputs=desk.inputs, make=makings.make, keep=makings.keep,
         resolve=makings.resolve, warn=makings.warn, model=hands.model, scale=makings.scale, aside=makings.aside,
-        shown=makings.shown,
+        shown=makings.shown, ahead=makings.ahead, lends=run.lends,
         upscaling=lambda settings: upscaling_for(folders, desk.shelf, settings),
         restored=lambda image, name, weight: restored(image, name, 1.0, weight, desk)[0],
         torch_device=hands.bench.device.torch_name, dtype=hands.bench.dtype,

@@ -30,6 +30,7 @@ from modules.processing.captioner_slot import CaptionerSlot
 from modules.processing.captions import run_captions
 from modules.processing.careful import NOTE, Careful
 from modules.processing.extras import Desk, run_extras
+from modules.processing.extras_tiles import run_tile
 from modules.processing.job import Computed, Job, Outcome, outcome_of, raising
 from modules.processing.keeping import keep, keep_made, save_grid
 from modules.processing.kept import Kept
@@ -54,7 +55,7 @@ from modules.request import Checkpoint, Network, Picture, ResolvedRequest
 from modules.request.caption import CAPTIONS
 from modules.request.caption_folder import CAPTION_FOLDER
 from modules.request.control_map import MAPS_JOB
-from modules.request.extras import EXTRAS
+from modules.request.extras import EXTRAS, TILES
 from modules.saver import Saver
 from modules.settings import SettingsStore
 from modules.upscale.shelf import Shelf
@@ -129,7 +130,7 @@ class PictureRunner:
             outcome = self._piece(job, control)
             return lambda: outcome
         run = self._begun(job, control)
-        return self._generate(run, others_of(run, lends=job.get("lends", False)))
+        return self._generate(run, others_of(run))
 
     def begin_joined(self, jobs: list[dict[str, Any]], controls: Sequence[Any]) -> Iterator[tuple[str, Callable[[], Outcome]]]:
         """Jobs that `joining_of` takes to be alike, as one batch where that is possible: (id, its outcome), each when it is computed."""
@@ -154,6 +155,8 @@ class PictureRunner:
             return lambda: other(job, control, self._saver)
         if job.get("kind") == EXTRAS:
             return lambda: run_extras(job, control, self._desk)
+        if job.get("kind") == TILES:
+            return lambda: run_tile(job, control, self._desk.shelf, self._saver)
         if job.get("kind") == CAPTIONS:
             return lambda: run_captions(job, control, self._captions)
         if job.get("kind") == MAPS_JOB:
@@ -188,7 +191,7 @@ class PictureRunner:
     def _begun(self, job: dict[str, Any], control: Any) -> Job:
         resolved = ResolvedRequest.from_data(job["resolved"])
         made = {p.index: p for p in (Picture(**data) for data in job["made"]) if p.kind == "sample" and Path(p.path).exists()}
-        run = Job(id=job["id"], resolved=resolved, control=control, made=made)
+        run = Job(id=job["id"], resolved=resolved, control=control, made=made, lends=job.get("lends", False))
         for warning in resolved.warnings:
             run.warn(warning)
         return run
@@ -202,7 +205,7 @@ class PictureRunner:
         self._careful.ended(peak.bytes())
         if batch.partial:
             return "canceled", {}
-        return "done", packed(batch, [text for text in run.warnings if text not in run.resolved.warnings], run.id, self._saver)
+        return "done", packed(batch, run, self._saver)
 
     def _generate(self, run: Job, others: Others | None = None) -> Callable[[], Outcome]:
         keep_inputs(run, self._saver, self._desk.inputs)
@@ -220,6 +223,8 @@ class PictureRunner:
             run.line = self._line
             try:
                 self._batches(run, others)
+                if others is not None:
+                    others.close()
                 save_grid(run, self._saver)
             except BaseException:
                 self._line.wait()  # what was made before is told before the end
@@ -260,6 +265,7 @@ class PictureRunner:
         hear_texts(run, batch_no, self._folders, Job.warn)
         found = None if others is None else others.piece(batch_no)
         batch = self._make(run, batch_no) if found is None else unpacked(found)
+        run.notes |= {} if found is None else found["notes"]
         for warning in batch.warnings:
             if warning not in run.warnings:
                 run.warn(warning)

@@ -5,7 +5,8 @@ Records and protocols only; the runner fills them in. Start reading at `Stage`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -55,7 +56,9 @@ class Stage:
     resolve(request, settings): as the door did it, with those settings laid under the request's own. model(): the loaded model on the
     device, None while there is none. aside(resolved): the pictures of a run that belongs to no place in the job. scale(begin, share):
     where the progress of the next making lies, 0 to 1. shown: what the job's result shows, in order; filled by `make`, free to
-    rearrange. restored(image, name, weight): with its faces restored.
+    rearrange. restored(image, name, weight): with its faces restored. lends: other workers may make batches meanwhile; ahead(makings,
+    share): inside, these will be made, one after another, each with guests of its own, so they may begin with the later ones already;
+    share: how much of the job's progress they are.
     """
 
     job: str
@@ -75,6 +78,8 @@ class Stage:
     aside: Callable[[ResolvedRequest], list[Image.Image]] = lambda resolved: []
     scale: Callable[[float, float], None] = lambda begin, share: None
     shown: list[Picture] = field(default_factory=list[Picture])
+    ahead: Callable[[Sequence[tuple[ResolvedRequest, Hooks]], float], AbstractContextManager[None]] = lambda makings, share: nullcontext()
+    lends: bool = False
 
 
 class House(Protocol):

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Self
 from modules.faults import RequestFault
 from modules.knobs import Knob, coerce, knobs_of
 
-EXTRAS = "extras"  # the kind of job
+EXTRAS = "extras"
+TILES = "tiles"  # a piece of such a job  # the kind of job
 SCALE_BY, SCALE_TO = 0, 1
 NONE = "None"
 

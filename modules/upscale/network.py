@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,12 +37,26 @@ def _never() -> bool:
     return False
 
 
+Box = tuple[int, int, int, int]
+Elsewhere = Callable[[int], "np.ndarray | None"]
+
+
+def _all_here(network: Network, image: Image.Image, boxes: Sequence[Box]) -> Elsewhere:
+    """Nobody helps."""
+    return lambda number: None
+
+
 @dataclass(frozen=True)
 class Watch:
-    """How a long run speaks with its caller. step(done, total): tiles of the present pass; stopped(): asked before each layer."""
+    """How a long run speaks with its caller. step(done, total): tiles of the present pass; stopped(): asked before each layer.
+
+    others(network, picture, boxes): called before a pass; gives what is asked for each tile, by its number: the tile as `Network.tile` made
+    it elsewhere, None when it is to be made here.
+    """
 
     step: Callable[[int, int], None] = _nothing
     stopped: Callable[[], bool] = _never
+    others: Callable[[Network, Image.Image, Sequence[Box]], Elsewhere] = _all_here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +77,7 @@ class Network:
     """A loaded network. scale: what one run multiplies both sides by. channels: 3, or 1 for one that takes each channel alone.
 
     wants_whole: its results suffer from tiles, so they are only taken when memory runs out. precision: why it is not the one asked for.
+    path: its file.
     """
 
     name: str
@@ -71,6 +86,14 @@ class Network:
     wants_whole: bool
     descriptor: Any
     precision: str = ""
+    path: Path | None = None
+
+    @property
+    def exact(self) -> bool:
+        """It works in float32, so that no tile can change how the following ones are made."""
+        import torch
+
+        return self.descriptor.dtype == torch.float32
 
     def run(self, image: Image.Image, tiles: Tiles, watch: Watch, notes: list[str]) -> Image.Image:
         """The RGB picture, `scale` times as large. notes: takes what a person should know (a changed precision, smaller tiles).
@@ -99,16 +122,17 @@ class Network:
 
     def _assembled(self, image: Image.Image, tiling: Tiling, watch: Watch) -> Image.Image:
         assembly = Assembly(tiling.scaled(self.scale))
-        total = len(tiling.boxes)
+        total, elsewhere = len(tiling.boxes), watch.others(self, image, tiling.boxes)
         with halting(getattr(self.descriptor, "model", None), watch.stopped):
             for done, box in enumerate(tiling.boxes):
                 if watch.stopped():
                     raise Cancelled
-                assembly.add(self._tile(np.asarray(image.crop(box), np.float32)))
+                found = elsewhere(done)
+                assembly.add(self.tile(np.asarray(image.crop(box), np.float32)) if found is None else found)
                 watch.step(done + 1, total)
         return assembly.image()
 
-    def _tile(self, pixels: np.ndarray) -> np.ndarray:
+    def tile(self, pixels: np.ndarray) -> np.ndarray:
         """float32 (h, w, 3) 0 to 255 -> the same, enlarged."""
         import torch
 
@@ -119,7 +143,7 @@ class Network:
                 raise BlankPicture(f"{self.name} gives no numbers for this picture. Its file may be damaged: download it again.")
             self.precision = f"{self.name} gave no numbers in half precision; it worked in float32 instead."
             self.descriptor.to(dtype=torch.float32)
-            return self._tile(pixels)
+            return self.tile(pixels)
         return (result * 255).permute(1, 2, 0).numpy()
 
     def _call(self, values: torch.Tensor) -> torch.Tensor:
@@ -185,7 +209,7 @@ def load(path: Path, *, device: str = "cpu", dtype: str = "float32") -> Network:
     descriptor.to(device=torch.device(device), dtype=torch.float32 if precision else getattr(torch, dtype)).train(False)
     return Network(
         name=path.stem, scale=descriptor.scale, channels=descriptor.input_channels, descriptor=descriptor,
-        wants_whole=descriptor.tiling is not ModelTiling.SUPPORTED, precision=precision,
+        wants_whole=descriptor.tiling is not ModelTiling.SUPPORTED, precision=precision, path=path,
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from PIL import Image
 
 from modules.cluster.joining import LOOPBACK, QUIET, reach
 from modules.folders import PROGRAM, Folders
+from modules.jobs.records import FINISHED
 from modules.jobs.store import JobStore
 
 WORKERS = 2
@@ -40,7 +41,8 @@ KINDS = ("worker", "raylet", "bridge", "web")
 class Report:
     """lost: jobs that are not done; doubled: files beyond those of the jobs; wrong: pictures with other pixels.
 
-    killed: what was killed how often; back_s: from a kill of the web process until a worker was ready again.
+    killed: what was killed how often; back_s: from a kill of the web process until a worker was ready again. again_s: from a kill of a
+    worker or a raylet until the job that it had in hand was given to a worker again.
     """
 
     jobs: int
@@ -50,6 +52,7 @@ class Report:
     wrong: list[str] = field(default_factory=list[str])
     killed: Counter[str] = field(default_factory=Counter[str])
     back_s: list[float] = field(default_factory=list[float])
+    again_s: list[float] = field(default_factory=list[float])
 
 
 class Raylets:
@@ -66,11 +69,6 @@ class Raylets:
 
     def add_one(self) -> None:
         self._nodes.append(self._cluster.add_node(num_cpus=0, resources={"darkroom": 1}, **SMALL))
-
-    def kill_one(self, chance: random.Random) -> None:
-        """One raylet is gone at once, another one comes."""
-        self.lose_one(chance)
-        self.add_one()
 
     def lose_one(self, chance: random.Random) -> None:
         """One raylet is gone at once."""
@@ -164,8 +162,11 @@ class Trial:
 
     def _kill(self, what: str, store: JobStore) -> None:
         self.report.killed[what] += 1
+        running, began = {job.id: job.started_s for job in store.list(states=("running",))}, time.monotonic()
         if what == "raylet":
-            self._cluster.kill_one(self._chance)
+            self._cluster.lose_one(self._chance)
+            self._await_again(store, running, began)
+            self._cluster.add_one()
         elif what == "web":
             assert self._head is not None
             self._head.kill()
@@ -179,6 +180,19 @@ class Trial:
             own = self._bridges() if what == "bridge" else [p for p in processes() if "modules.cluster.far" in p.cmdline() and _of_ray(p)]
             if own:
                 os.kill(self._chance.choice(own).pid, signal.SIGKILL)
+                if what == "worker":
+                    self._await_again(store, running, began)
+
+    def _await_again(self, store: JobStore, running: dict[str, float | None], began: float) -> None:
+        """Until one of these is given to a worker once more, or all have ended, since what was killed had none in hand."""
+        while time.monotonic() - began < STUCK_S:
+            jobs = [store.get(job) for job in running]
+            if any(job.started_s != running[job.id] for job in jobs):
+                self.report.again_s.append(time.monotonic() - began)
+                return
+            if all(job.state in FINISHED for job in jobs):
+                return
+            time.sleep(0.02)
 
     def _bridges(self) -> list[psutil.Process]:
         assert self._head is not None
@@ -228,6 +242,8 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder, raylets(WORKERS) as cluster:
         report = Trial(Path(folder), cluster, jobs=asked.jobs, kills=asked.kills, seed=asked.seed).run()
     back = f"; a worker began again {min(report.back_s):.1f} to {max(report.back_s):.1f} s after the web process" if report.back_s else ""
+    if report.again_s:
+        back += f"; re-lease after at most {max(report.again_s):.1f} s ({len(report.again_s)} jobs in hand of a worker or raylet that died)"
     sys.stdout.write(
         f"{report.jobs} jobs of {PICTURES} pictures in {report.seconds:.0f} s, killed {dict(report.killed)}: {len(report.lost)} lost, "
         f"{len(report.doubled)} doubled, {len(report.wrong)} wrong{back}\n"

@@ -47,16 +47,20 @@ class Theatre:
 
     def make(self, *, made: list[dict[str, Any]] | None = None, stop_at: int | None = None, **asked: Any) -> Result:
         """What the job leaves. asked: beside `SMALL`."""
+        self.control = FakeControl(stop_at=stop_at)
+        row = self.planned(**asked)
+        job = {"id": f"job-{time.time_ns()}", "kind": "txt2img", "resolved": row, "attempts": 1, "made": made or []}
+        return Result.from_data(self.runner.run(job, self.control)[1])
+
+    def planned(self, **asked: Any) -> dict[str, Any]:
+        """The job's resolved data. asked: beside `SMALL`."""
         request, said = self.scripts.before_resolve(GenerationRequest.from_data({**SMALL, **asked}))
         request, options = self.scripts.own_options(request)
         resolved = resolve(request, Settings(), self.library, Styles(self.folders.styles_file), self.inputs)
         resolved = dataclasses.replace(
             resolved, visit=self.scripts.visit(request, options), warnings=(*self.scripts.without_own_tags(resolved.warnings), *said)
         )
-        self.control = FakeControl(stop_at=stop_at)
-        row = json.loads(json.dumps(resolved.to_data()))
-        job = {"id": f"job-{time.time_ns()}", "kind": "txt2img", "resolved": row, "attempts": 1, "made": made or []}
-        return Result.from_data(self.runner.run(job, self.control)[1])
+        return json.loads(json.dumps(resolved.to_data()))
 
     def extras(self, image: Image.Image, asked: dict[str, Any]) -> tuple[Result, Image.Image]:
         """(what a job of Extras leaves, its last picture) with these post-processing scripts."""
@@ -103,6 +107,11 @@ def theatre(tmp_path_factory: pytest.TempPathFactory) -> Theatre:
     data = tmp_path_factory.mktemp("theatre")
     for part in ("scripts", "extensions"):
         shutil.copytree(SAMPLES / part, data / part)
+    return theatre_in(data)
+
+
+def theatre_in(data: Path) -> Theatre:
+    """With the scripts and extensions of that folder."""
     folders = Folders.at(data)
     library = Library(folders)
     house = ScriptHouse(folders, {})

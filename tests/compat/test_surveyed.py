@@ -41,7 +41,16 @@ REFUSED = {
 
 def views(worker: bool) -> Views:
     nothing: Any = None
-    ways = Ways(settings=dict, process_images=nothing, save=nothing, upscale=nothing, model=lambda: None, checkpoints=list, worker=worker)
+    ways = Ways(
+        settings=dict,
+        process_images=nothing,
+        process_many=nothing,
+        save=nothing,
+        upscale=nothing,
+        model=lambda: None,
+        checkpoints=list,
+        worker=worker,
+    )
     return Views(Folders.at(), {}, ways, SketchModule("gradio"))
 
 

@@ -57,6 +57,15 @@ def test_two_workers_share_the_pieces_and_one_ends_the_job(jobs: Jobs, folders: 
     assert [event for event in events if event[0] in ("picture", "warning")] == [("picture", n) for n in range(5)]
 
 
+def test_a_job_that_lends_twice_has_each_piece_at_its_place(jobs: Jobs):
+    made = pieces_of(jobs, submit(jobs, pieces=3, waits_for="made-2", then="made-5"))
+    assert [one["piece"] for one in made] == [0, 1, 2, 3, 4, 5]
+    assert made[3]["pid"] == made[0]["pid"]
+    for number in (2, 5):
+        assert (made[number]["own"], made[number]["place"]) == (4, 2)
+        assert made[number]["pid"] != made[0]["pid"], "the second worker made it"
+
+
 def test_a_worker_that_dies_costs_its_piece_and_nothing_else(jobs: Jobs, folders: Folders):
     made = pieces_of(jobs, job := submit(jobs, pieces=3, dies_at=2, waits_for="made-1"))
     assert [one["piece"] for one in made] == [0, 1, 2]
@@ -111,7 +120,7 @@ def job(job_id: str = "a") -> Job:
 
 def lent(end: int, lead: Maker, job_id: str = "a") -> Lending:
     lending = Lending(lambda: None)
-    lending.hear(lead, job(job_id), {"say": "lend", "first": 1, "end": end, "model": "pear"})
+    lending.hear(lead, job(job_id), {"say": "lend", "first": 0, "end": end, "model": "pear"})
     return lending
 
 
@@ -162,6 +171,39 @@ def test_a_piece_that_comes_too_late_is_nobodys():
     told = len(lead.told)
     lending.came(piece, {"images": []})
     assert len(lead.told) == told
+
+
+def test_what_is_lent_anew_ends_what_was_lent_before():
+    lead, other = Maker(), Maker()
+    lending = lent(3, lead)
+    old = lending.take(other, None)
+    assert old is not None
+    again = {"say": "lend", "first": 3, "end": 6, "kind": "img2img", "resolved": {"steps": 9, "seed": 1}, "share": 0.5}
+    lending.hear(lead, job(), {**again, "each": {"2": {"seed": 7}}, "batches": {"2": 0}})
+    assert other.told == [{"do": "interrupt", "job": "a.2"}]
+    lending.came(old, {"images": []})
+    new = lending.take(other, None)
+    assert new is not None
+    assert (new.id, new.piece, new.batch, new.kind, new.resolved) == ("a.5", 5, 0, "img2img", {"steps": 9, "seed": 7})
+    assert [order["do"] for order in lead.told] == ["lent", "lent"], "nothing of the old piece"
+    assert lending.elsewhere("a") == 0.0
+    lending.came(new, {})
+    assert lending.elsewhere("a") == pytest.approx(0.5 / 3)
+    assert number(lending.take(other, None)) == 4
+
+
+def test_nothing_is_given_out_when_it_is_enough():
+    lead, other = Maker(), Maker()
+    lending = lent(4, lead)
+    assert number(lending.take(other, None)) == 3
+    lending.hear(lead, job(), {"say": "enough"})
+    assert other.told == [{"do": "interrupt", "job": "a.3"}]
+    assert lending.take(other, None) is None
+
+
+def test_pieces_of_a_job_are_numbered_through():
+    pieces = Pieces()
+    assert [pieces.name(3), pieces.name(2), pieces.name(1)] == [0, 3, 5]
 
 
 def test_a_worker_does_not_wait_for_ever():

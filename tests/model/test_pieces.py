@@ -33,8 +33,8 @@ class Leading(FakeControl):
     pieces: Pieces = field(default_factory=Pieces)
     at: list[int] = field(default_factory=list[int])
 
-    def lend(self, end: int, *, model: str) -> None:
-        for number in range(end - 2, end):
+    def lend(self, count: int, *, model: str, share: float) -> int:
+        for number in range(count - 2, count):
             job = {"id": f"a.{number}", "kind": "txt2img", "resolved": self.resolved, "attempts": 1, "made": [], "piece": number}
             state, result = self.other.run(job, FakeControl())
             assert state == "done"
@@ -42,9 +42,12 @@ class Leading(FakeControl):
             self.pieces.hear({"do": "piece", "number": number, "result": result})
             self.helped.append(number)
         self.interrupted = self.stops
+        return self.pieces.name(count)
 
     def begun(self, number: int) -> None:
         self.at.append(number)
+
+    def enough(self) -> None: ...
 
 
 def resolved_of(studio: Studio, request: dict[str, Any], **settings: Any) -> dict[str, Any]:

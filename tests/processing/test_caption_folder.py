@@ -53,8 +53,8 @@ class Leading(Control):
         self.helped: list[int] = []
         self._desk, self._stops = desk, stops
 
-    def lend(self, end: int, *, kind: str, resolved: dict[str, Any], each: dict[str, dict[str, Any]]) -> None:
-        for number in range(1, end)[-2:]:
+    def lend(self, count: int, *, kind: str, resolved: dict[str, Any], each: dict[str, dict[str, Any]]) -> int:
+        for number in range(1, count)[-2:]:
             data = json.loads(json.dumps({**resolved, **each[str(number)]}))
             assert fits(kind, data)
             state, result = run_captions({"id": f"a.{number}", "kind": kind, "resolved": data}, Control(), self._desk)
@@ -63,6 +63,7 @@ class Leading(Control):
             self.pieces.hear({"do": "piece", "number": number, "result": json.loads(json.dumps(result))})
             self.helped.append(number)
         self.interrupted = self._stops
+        return self.pieces.name(count)
 
     def begun(self, number: int) -> None:
         self.told.append({"begun": number})
