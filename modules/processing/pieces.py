@@ -30,6 +30,11 @@ class Others:
         self._since: float | None = None
         self._own_s = 0.0
 
+    @property
+    def on(self) -> bool:
+        """They were told that they may."""
+        return self._on
+
     def there(self, number: int) -> bool:
         """Another worker has made that piece."""
         return self._on and self._control.pieces.there(number)
