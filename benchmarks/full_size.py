@@ -98,7 +98,7 @@ def _leave_out(target: Path, parts: tuple[str, ...]) -> None:
     (target / "model_index.json").write_text(json.dumps(index))
 
 
-class _Quiet:
+class Quiet:
     """The worker's end of the conversation, with nobody listening."""
 
     interrupted = watched = False
@@ -137,11 +137,9 @@ def run(models: Path, data: Path, side: int) -> dict[str, Any]:
     )
     hashed = time.perf_counter()
     model_time = time.perf_counter()
-    runner.run(
-        {"id": "load", "kind": "txt2img", "made": [], "resolved": {**resolved.to_data(), "steps": 1, "save_images": False}}, _Quiet()
-    )
+    runner.run({"id": "load", "kind": "txt2img", "made": [], "resolved": {**resolved.to_data(), "steps": 1, "save_images": False}}, Quiet())
     loaded = time.perf_counter()
-    _, result = runner.run({"id": "run", "kind": "txt2img", "made": [], "resolved": resolved.to_data()}, _Quiet())
+    _, result = runner.run({"id": "run", "kind": "txt2img", "made": [], "resolved": resolved.to_data()}, Quiet())
     library.close()
     return {
         "family": f"{checkpoint.family} {checkpoint.variant}".strip(),

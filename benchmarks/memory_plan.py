@@ -20,8 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.full_size import _Quiet as Quiet
-from benchmarks.full_size import build
+from benchmarks.full_size import Quiet, build
 from benchmarks.program import machine
 
 SMALL = ("sd15", "sd2", "sdxl", "sd3", "flux")
@@ -88,9 +87,11 @@ def small(name: str, dtype: str) -> Iterator[tuple[str, int, int]]:
         for policy in POLICIES:
             for width, height, batch in SIZES:
                 studio.run(studio.resolved(64, 64, 1, policy))
-                pipeline = studio.runner._slot.present.pipeline
-                studio.runner._slot.present.encoder.forget()
-                parts = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+                model = studio.runner._slot.present  # pyright: ignore[reportPrivateUsage]
+                if model is None:
+                    raise SystemExit(f"{name} is not loaded after its run")
+                model.encoder.forget()
+                parts = [part for part in model.pipeline.components.values() if isinstance(part, torch.nn.Module)]
                 resolved = studio.resolved(width, height, batch, policy)
                 gc.collect()
                 with Live([tensor for part in parts for tensor in tensors_of(part)], on_cpu=True) as live:

@@ -34,6 +34,7 @@ from modules.processing.extras_plan import resolve_extras
 from modules.processing.joining import joining_of
 from modules.processing.map_plan import resolve_maps
 from modules.processing.memory_book import MemoryBook
+from modules.processing.memory_main import main_need
 from modules.processing.model_work_plan import plan_model_work
 from modules.processing.resolve import resolve
 from modules.processing.train_plan import ResolvedTrain, resolve_train
@@ -121,7 +122,8 @@ class App:
             return about
         need = book.counting.need(resolved, device["dtype"], device["vae_dtype"])
         choice = choice_for(resolved, need, book, device)
-        return dataclasses.replace(about, policy=choice.policy, forecast_bytes=choice.peak_bytes)
+        main = main_need(book.counting, resolved, choice.policy, choice.on_cpu, device["dtype"], device["vae_dtype"])
+        return dataclasses.replace(about, policy=choice.policy, forecast_bytes=choice.peak_bytes, main_bytes=main.peak_bytes if main else 0)
 
     def submit_grid(
         self, request: GenerationRequest, asked: GridAsked, *, owner: str = "local", key: str | None = None, turn: Turn | None = None

@@ -41,6 +41,8 @@ def _matrices(precision: str) -> Iterator[None]:
     """precision: of torch.set_float32_matmul_precision."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
+    # The switch is the device's: what works on the CPU meanwhile calculates as ever.
+    torch.backends.mkldnn.matmul.fp32_precision = "ieee"  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield
     finally:

@@ -30,7 +30,8 @@ class Estimate:
     seconds: None while nothing was measured; sure: it was measured with these models at these sizes.
     models: that are needed, by name; loads: how often one is loaded; memory_bytes: for the largest model and the drawing of the grid.
     peak_bytes: the most that earlier jobs with these models at these sizes held; 0 while one of them was not measured.
-    policy: the memory policy that will be taken, "" while not known; forecast_bytes: what is needed under it, 0 while not known.
+    policy: the memory policy that will be taken, "" while not known; forecast_bytes: what is needed under it, 0 while not known;
+    main_bytes: what parts that work on the CPU beside the device take of main memory, 0 also where none does.
     """
 
     cells: int
@@ -47,6 +48,7 @@ class Estimate:
     peak_bytes: int = 0
     policy: str = ""
     forecast_bytes: int = 0
+    main_bytes: int = 0
 
     @property
     def words(self) -> str:

@@ -6,6 +6,7 @@ Knows the order of the runs; each lies in a file of its own. Start reading at `m
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,6 +35,7 @@ from modules.steering.table import UNETS, is_tiling
 from modules.upscale.network import Watch
 from modules.upscale.table import LATENT_MODES
 
+FIRST = "first"  # the first pass, among what is kept of a batch
 DECODED_AGAIN = "The VAE produced values that are not numbers; the picture was decoded again in float32."
 
 
@@ -56,6 +58,26 @@ class Batch:
     infotext: dict[str, object] = field(default_factory=dict[str, object])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A batch whose pictures are latents still. model(): that drew it, None when it is gone. kept: what was made of it."""
+
+    model: Callable[[], LoadedModel | None]
+    kept: Kept
+    _work: _Work
+
+    def pictures(self, model: LoadedModel | None = None) -> Batch:
+        """Decode them. model: that drew it, None: had again. Raises BlankPicture."""
+        return self._work.finished(self.kept.latents(FIRST, model))
+
+
+def draw_batch(model: LoadedModel, resolved: ResolvedRequest, batch_no: int, hooks: StepHooks, kept: Kept) -> Drawn:
+    """As `make_batch`, back before the pictures are decoded. resolved: of `modules.processing.overlap.is_plain`'s kind. Raises as that."""
+    work = _Work(resolved, kept, hooks.guests)
+    drawn = work.sampled(FIRST, lambda: sample(model, resolved, first_pass(resolved, batch_no), hooks))
+    return Drawn(model=weakref.ref(drawn.model), kept=kept, _work=work)
+
+
 def make_batch(
     model: LoadedModel, resolved: ResolvedRequest, batch_no: int, hooks: StepHooks, tools: Tools | None = None, kept: Kept | None = None
 ) -> Batch:
@@ -68,7 +90,7 @@ def make_batch(
     kept = kept or Kept(again=lambda checkpoint, plan: model)
     work = _Work(resolved, kept, hooks.guests)
     if tools is None:
-        return work.finished(work.sampled("first", lambda: sample(model, resolved, run, hooks)))
+        return work.finished(work.sampled(FIRST, lambda: sample(model, resolved, run, hooks)))
     if resolved.image is not None:
         return _painted(model, resolved, batch_no, hooks, tools, work)
     own = control.prepared(resolved, model, (run.width, run.height), tools)
@@ -78,7 +100,7 @@ def make_batch(
     first = hires.First()
     if later is None or later.first_picture is None:
         run = replace(run, refiner=refiner_of(resolved, "first pass", tools))
-        first = hires.First(sampled=work.sampled("first", lambda: sample(model, resolved, run, hooks)))
+        first = hires.First(sampled=work.sampled(FIRST, lambda: sample(model, resolved, run, hooks)))
     if first.sampled is not None and (later is None or first.sampled.partial):
         return _with_control(work.finished(first.sampled), own)
     first = _shown(first, resolved, batch_no, work, tools)

@@ -38,13 +38,15 @@ def want_of_memory(error: BaseException) -> str:
 @dataclass(kw_only=True)
 class Careful:
     """bench, slot: of the worker; book: what is known of memory; release(): let go of everything, True when something else was held that
-    may have been in the way. ran_out: memory ran out in the present run.
+    may have been in the way. settle(): wait for those who work with a model that is about to be moved. ran_out: memory ran out in the
+    present run.
     """
 
     bench: Bench
     slot: Slot
     book: MemoryBook
     release: Callable[[], bool]
+    settle: Callable[[], object] = lambda: None
     ran_out: bool = False
     _need: Need | None = None
 
@@ -56,18 +58,25 @@ class Careful:
         choice = choice_for(resolved, self._need, self.book, bench.to_data() | {"room_bytes": bench.room_bytes()})
         self._need = self._need and self._need.on(bench.device.kind, choice.on_cpu)
         if (choice.policy, choice.on_cpu) != (bench.policy, bench.on_cpu):
+            self.settle()
             self.slot.set_aside()
             bench.policy, bench.on_cpu = choice.policy, choice.on_cpu
         return choice.why
 
     def carried_out(
-        self, resolved: ResolvedRequest, make: Callable[[], Made], stage: Callable[[], str], warn: Callable[[str], None]
+        self, resolved: ResolvedRequest, make: Callable[[], Made], stage: Callable[[], str], warn: Callable[[str], None], reason: str = ""
     ) -> Made:
         """What make() gives, asked again under the next policy as long as memory runs out. stage(): what was being made, in words.
 
-        Raises OutOfMemory when there is no policy left.
+        reason: of which memory there was too little already. Raises OutOfMemory when there is no policy left.
         """
         while True:
+            if reason:
+                self.settle()
+                if not self.release():
+                    self._step_down(resolved, reason)
+                    policy = self.bench.policy
+                    warn(f"Memory ran out while {stage()}; that was done again with the memory policy {policy}, from the same seed.")
             try:
                 made = make()
             except (RuntimeError, MemoryError) as error:
@@ -78,10 +87,6 @@ class Careful:
                 if self.ran_out:
                     self.book.note_ran_out(spot_of(resolved), self.bench.policy)
                 return made
-            if self.release():
-                continue
-            self._step_down(resolved, reason)
-            warn(f"Memory ran out while {stage()}; that was done again with the memory policy {self.bench.policy}, from the same seed.")
 
     def _step_down(self, resolved: ResolvedRequest, reason: str) -> None:
         self.ran_out = True

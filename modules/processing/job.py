@@ -21,7 +21,8 @@ class Job:
 
     infotext: keys that only the runs know. maps: control maps of the first batch. guests: who takes part. first: place of its first
     picture in the job, when scripts make more than one run of it; span: where its progress lies in the job's, as (begin, share).
-    line: where what follows a picture is done, None for at once; failed: what was raised there. lends: other workers may help.
+    line: where what follows a picture is done, None for at once; failed: what was raised there. behind: its pictures are decoded there
+    too. lends: other workers may help.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Job:
     span: tuple[float, float] = (0.0, 1.0)
     line: Line | None = None
     failed: Exception | None = None
+    behind: bool = False
     lends: bool = False
 
     def warn(self, text: str) -> None:
@@ -52,12 +54,22 @@ class Job:
         self.control.event("warning", {"text": text})
 
     def later(self, work: Callable[[], object]) -> None:
-        """Do this when all is done that was to be done later before. Raises what that raised; then it is not done."""
-        if self.line is None:
+        """Do this when all is done that was to be done later before. Raises what that raised; then it is not done.
+
+        What is itself done later does its own part of it at once.
+        """
+        if self.line is None or self.line.here:
             work()
             return
         self._check()
         self.line.put(lambda: self._do(work))
+
+    def after(self, work: Callable[[], object]) -> None:
+        """Do this when the pictures so far are there: now, unless they are decoded later."""
+        if self.behind:
+            self.later(work)
+        else:
+            work()
 
     def settle(self) -> None:
         """Wait for what was to be done later. Raises what it raised."""

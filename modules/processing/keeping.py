@@ -1,10 +1,11 @@
-"""What becomes of a finished picture: faces restored, saved, shown, told; and the grid of all of them. Start reading at `keep`.
+"""What becomes of a finished picture: faces restored, saved, shown, told; and the grid of all of them. Start reading at `keep_batch`.
 
 What needs the device or guests happens at once; encoding, writing and telling when the job's line comes to it (`Job.later`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from PIL import Image
@@ -12,11 +13,35 @@ from PIL import Image
 from modules.faults import BlankPicture, ModelFault, RequestFault
 from modules.hooks import Finished
 from modules.pixels.grid import image_grid
+from modules.processing.batch import Batch
 from modules.processing.extras import Desk, restored
 from modules.processing.job import Job
-from modules.processing.told_beside import extra_of
+from modules.processing.listening import was_made
+from modules.processing.told_beside import extra_of, show_beside
 from modules.request import Picture
 from modules.saver import Saver
+
+
+def keep_batch(run: Job, batch: Batch, indices: Sequence[int], desk: Desk, saver: Saver) -> None:
+    """What a batch brought goes into the run, and its pictures, of these numbers, are kept."""
+    for warning in batch.warnings:
+        if warning not in run.warnings:
+            run.warn(warning)
+    run.maps = run.maps or batch.maps
+    run.learnt |= batch.learnt
+    run.infotext |= batch.infotext
+    for name, spent in batch.seconds.items():
+        run.seconds[name] = run.seconds.get(name, 0.0) + spent
+    images = run.guests.pass_on("decoded", batch.images)
+    if len(images) != len(batch.images):
+        run.warn("A script gave back another number of pictures than there are; they stay as they were.")
+        images = batch.images
+    for index, image in zip(indices, images, strict=True):
+        if was_made(run, index):
+            keep_made(run, run.made[run.first + index])
+        else:
+            keep(run, image, index, desk, saver, partial=batch.partial)
+            show_beside(run, saver, batch.beside[index - indices[0]] if batch.beside else [], index)
 
 
 def keep(run: Job, image: Image.Image, index: int, desk: Desk, saver: Saver, *, partial: bool) -> None:

@@ -38,8 +38,8 @@ class Kept:
 
     def sampled(self, name: str, run: Callable[[], Found], stage: str) -> Found:
         """The outcome of a run of that name, made once."""
-        if (kept := self._latents.get(name)) is not None:
-            before: Any = Sampled(**kept.told, model=self.again(kept.checkpoint, kept.plan))
+        if name in self._latents:
+            before: Any = self.latents(name)
             return before
         self.stage = stage
         found = run()
@@ -47,6 +47,11 @@ class Kept:
             told = {one.name: getattr(found, one.name) for one in fields(found) if one.name != "model"}
             self._latents[name] = _Latents(told=told, checkpoint=found.model.checkpoint, plan=found.model.plan)
         return found
+
+    def latents(self, name: str, model: LoadedModel | None = None) -> Sampled:
+        """What the run of that name gave. model: that made it, where it is there; None: had again."""
+        kept = self._latents[name]
+        return Sampled(**kept.told, model=model or self.again(kept.checkpoint, kept.plan))
 
     def once(self, name: str, make: Callable[[], Made], stage: str) -> Made:
         """Something else that is made once."""

@@ -28,8 +28,13 @@ class Line:
                 self._thread.start()
         self._work.put(work)
 
+    @property
+    def here(self) -> bool:
+        """The caller is itself work of this line."""
+        return threading.current_thread() is self._thread
+
     def wait(self) -> None:
-        """Until everything is done that was put before."""
+        """Until everything is done that was put before. Not for work of this line itself."""
         if self._thread is not None:
             done = threading.Event()
             self._work.put(done.set)

@@ -28,6 +28,11 @@ class Previewer:
         self._cell_px = cell_px
         self._mix: torch.Tensor | None = None
 
+    @property
+    def fitted(self) -> bool:
+        """Small previews ask nothing of the VAE any more."""
+        return self._mix is not None
+
     def jpeg(self, clean: torch.Tensor, *, full: bool) -> bytes:
         """JPEG of the predicted clean latents (B, C, h, w) of a batch, side by side. full: decode with the VAE."""
         pixels = self._decode(clean) if full else self._approximate(clean)

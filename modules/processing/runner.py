@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -23,7 +23,8 @@ from modules.hardware.bench import Bench
 from modules.inputs import Inputs
 from modules.library import Library
 from modules.processing.ahead import ReadAhead, files_of
-from modules.processing.batch import Batch, make_batch
+from modules.processing.batch import Batch, Drawn, draw_batch, make_batch
+from modules.processing.behind import Behind
 from modules.processing.caption_folder import run_folder
 from modules.processing.caption_run import CaptionDesk
 from modules.processing.captioner_slot import CaptionerSlot
@@ -32,7 +33,7 @@ from modules.processing.careful import NOTE, Careful
 from modules.processing.extras import Desk, run_extras
 from modules.processing.extras_tiles import run_tile
 from modules.processing.job import Computed, Job, Outcome, outcome_of, raising
-from modules.processing.keeping import keep, keep_made, save_grid
+from modules.processing.keeping import keep_batch, keep_made, save_grid
 from modules.processing.kept import Kept
 from modules.processing.leading import Hands, stage_of
 from modules.processing.line import Line
@@ -41,13 +42,14 @@ from modules.processing.maps import MapDesk, run_maps
 from modules.processing.memory_book import MemoryBook
 from modules.processing.model_work import run_model_work
 from modules.processing.model_work_plan import MODEL_WORK
+from modules.processing.overlap import Overlap, overlap_of
 from modules.processing.passes import StepHooks
 from modules.processing.pieces import Others, others_of, packed, unpacked
 from modules.processing.quantising import quantisers_of
 from modules.processing.slot import LoadedModel, Slot
 from modules.processing.stage import House, Stage
 from modules.processing.together import Lent, Together, batch_of
-from modules.processing.told_beside import extra_of, keep_inputs, show_beside, show_maps
+from modules.processing.told_beside import extra_of, keep_inputs, show_maps
 from modules.processing.tools import Tools, Wanted
 from modules.processing.tracing import walked
 from modules.processing.upscaling import upscaling_for
@@ -60,12 +62,14 @@ from modules.saver import Saver
 from modules.settings import SettingsStore
 from modules.upscale.shelf import Shelf
 
+Made = TypeVar("Made", Batch, Batch | Drawn)
+
 
 class PictureRunner:
     """Runs generation jobs on one device. See `modules.jobs.worker.Runner` for the contract. house: where scripts live, None for none.
 
     others: kinds of jobs that need no model, with who does them: (the job, its control, the saver) -> (state, Result as data).
-    saver: another one than that of these folders.
+    saver: another one than that of these folders. overlap: what decides which stages overlap.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class PictureRunner:
         house: House | None = None,
         others: Mapping[str, Callable[[dict[str, Any], Any, Saver], tuple[str, dict[str, Any]]]] | None = None,
         saver: Saver | None = None,
+        overlap: Callable[..., Overlap] = overlap_of,
     ) -> None:
         self._folders = folders
         self._house = house
@@ -96,6 +101,7 @@ class PictureRunner:
         self._ahead = ReadAhead(lambda: self._bench.memory()["ram"]["free"])
         self._ground = Ground(folders=folders, device=device, kept_maps=maps)
         self._careful = Careful(bench=bench, slot=self._slot, book=MemoryBook.of(folders, walk=walked), release=self._let_go)
+        self._behind = Behind(self._line, self._careful, overlap)
 
     def device(self) -> dict[str, Any]:
         return self._bench.to_data()
@@ -122,6 +128,7 @@ class PictureRunner:
         """`run`, but back when the device is free. What it returns waits for the pictures to be saved and gives the outcome."""
         work = self._other(job, control)
         if work is not None:
+            self._behind.drain()
             self._line.wait()  # it saves for itself, and files are numbered in the order of the jobs
             outcome = work()
             return lambda: outcome
@@ -134,13 +141,19 @@ class PictureRunner:
 
     def begin_joined(self, jobs: list[dict[str, Any]], controls: Sequence[Any]) -> Iterator[tuple[str, Callable[[], Outcome]]]:
         """Jobs that `joining_of` takes to be alike, as one batch where that is possible: (id, its outcome), each when it is computed."""
+        self._behind.drain()
         self._captions.slot.give_way()
         runs = [self._begun(job, control) for job, control in zip(jobs, controls, strict=True)]
         for run in runs:
             run.line = self._line
         self._careful.begin(batch_of(runs))
-        lent = Lent(take=self._take, alone=self._alone, desk=self._desk, saver=self._saver)
+        lent = Lent(take=self._take_for_all, alone=self._alone, desk=self._desk, saver=self._saver)
         yield from self._together.run(runs, lent)
+
+    def _take_for_all(self, run: Job, wanted: Wanted) -> LoadedModel:
+        """A job of these that was made by itself may be decoded still."""
+        self._behind.drain()
+        return self._take(run, wanted)
 
     def _alone(self, run: Job) -> Callable[[], Outcome]:
         """One of several jobs by itself; what it raises, the outcome does."""
@@ -172,10 +185,12 @@ class PictureRunner:
     def look_ahead(self, job: dict[str, Any] | None) -> None:
         """The job that will be next as things are, None for none: the files of its model are read while this one runs."""
         present = self._slot.present
+        self._behind.next_is(job)
         self._ahead.look(files_of(job["resolved"], [present.checkpoint.path] if present else []) if job else [])
 
     def give_room(self) -> None:
         """Let go of every model: another worker needs the memory. They are loaded again for the next job."""
+        self._behind.drain()
         self._slot.release()
         self._desk.release()
         self._ground.release()
@@ -201,16 +216,19 @@ class PictureRunner:
         run = self._begun(job, control)
         peak = self._bench.peak()
         self._careful.begin(run.resolved)
-        batch = self._make(run, job["piece"])
+        self._behind.drain()
+        batch = self._make(run, job["piece"], self._whole)
         self._careful.ended(peak.bytes())
         if batch.partial:
             return "canceled", {}
         return "done", packed(batch, run, self._saver)
 
     def _generate(self, run: Job, others: Others | None = None) -> Callable[[], Outcome]:
+        self._behind.come(run.resolved, lambda: self._at_hand(run.resolved))
         keep_inputs(run, self._saver, self._desk.inputs)
         if why := self._careful.begin(run.resolved):
             run.notes[NOTE] = why
+        self._behind.begin(run.resolved, lends=others is not None and others.on)
         began = time.perf_counter()
         peak = self._bench.peak()
         end = None
@@ -225,7 +243,7 @@ class PictureRunner:
                 self._batches(run, others)
                 if others is not None:
                     others.close()
-                save_grid(run, self._saver)
+                run.after(lambda: save_grid(run, self._saver))
             except BaseException:
                 self._line.wait()  # what was made before is told before the end
                 raise
@@ -259,33 +277,15 @@ class PictureRunner:
         size = run.resolved.batch_size
         indices = range(batch_no * size, (batch_no + 1) * size)
         if all(was_made(run, i) for i in indices):
-            for i in indices:
-                keep_made(run, run.made[run.first + i])
+            run.after(lambda: [keep_made(run, run.made[run.first + i]) for i in indices])
             return
         hear_texts(run, batch_no, self._folders, Job.warn)
         found = None if others is None else others.piece(batch_no)
-        batch = self._make(run, batch_no) if found is None else unpacked(found)
         run.notes |= {} if found is None else found["notes"]
-        for warning in batch.warnings:
-            if warning not in run.warnings:
-                run.warn(warning)
-        run.maps = run.maps or batch.maps
-        run.learnt |= batch.learnt
-        run.infotext |= batch.infotext
-        for name, spent in batch.seconds.items():
-            run.seconds[name] = run.seconds.get(name, 0.0) + spent
-        images = run.guests.pass_on("decoded", batch.images)
-        if len(images) != len(batch.images):
-            run.warn("A script gave back another number of pictures than there are; they stay as they were.")
-            images = batch.images
-        for index, image in zip(indices, images, strict=True):
-            if was_made(run, index):
-                keep_made(run, run.made[run.first + index])
-            else:
-                keep(run, image, index, self._desk, self._saver, partial=batch.partial)
-                show_beside(run, self._saver, batch.beside[index - indices[0]] if batch.beside else [], index)
+        made = self._make(run, batch_no, self._draw) if found is None else unpacked(found)
+        self._behind.follow(run, made, lambda batch: keep_batch(run, batch, indices, self._desk, self._saver))
 
-    def _make(self, run: Job, batch_no: int) -> Batch:
+    def _make(self, run: Job, batch_no: int, draw: Callable[[LoadedModel, Job, int, Kept], Made]) -> Made:
         """The batch. When memory runs out, what failed is made again under the next, more careful memory policy."""
 
         def again(checkpoint: Checkpoint, plan: LoadPlan) -> LoadedModel:
@@ -293,11 +293,22 @@ class PictureRunner:
 
         kept = Kept(again=again)
 
-        def make() -> Batch:
-            model = self._take(run, Wanted.first(run.resolved))
-            return make_batch(model, run.resolved, batch_no, self._hooks(run, batch_no), self._tools(run), kept)
+        def make() -> Made:
+            with self._behind.turn:
+                model = self._take(run, Wanted.first(run.resolved))
+                return draw(model, run, batch_no, kept)
 
+        self._behind.read_up()
         return self._careful.carried_out(run.resolved, make, lambda: kept.stage, run.warn)
+
+    def _whole(self, model: LoadedModel, run: Job, batch_no: int, kept: Kept) -> Batch:
+        return make_batch(model, run.resolved, batch_no, self._hooks(run, batch_no), self._tools(run), kept)
+
+    def _draw(self, model: LoadedModel, run: Job, batch_no: int, kept: Kept) -> Batch | Drawn:
+        """Without the decoder where that works behind."""
+        if self._behind.now.decode:
+            return draw_batch(model, run.resolved, batch_no, self._hooks(run, batch_no), kept)
+        return self._whole(model, run, batch_no, kept)
 
     def _let_go(self) -> bool:
         """Memory ran out: everything is let go of. True when a captioner was there, without which it may be enough."""
@@ -307,6 +318,11 @@ class PictureRunner:
         self._nets.release()
         return self._captions.slot.release()
 
+    def _at_hand(self, resolved: ResolvedRequest) -> bool:
+        """Nothing is moved for its model."""
+        wanted = Wanted.first(resolved)
+        return self._slot.holds(wanted.checkpoint, wanted.paths, quantisers_of(wanted.checkpoint, resolved.settings))
+
     def _take(self, run: Job, wanted: Wanted) -> LoadedModel:
         """A model on the device. As many stay in memory as the settings say, and at least those that this job takes turns with."""
         resolved = run.resolved
@@ -315,7 +331,7 @@ class PictureRunner:
         model = self._slot.take(
             wanted.checkpoint,
             run.control.status,
-            parts=_paths(wanted),
+            parts=wanted.paths,
             quantise=quantisers_of(wanted.checkpoint, resolved.settings),
             keep=max(resolved.settings.get("sd_checkpoints_limit", 1), turns),
             meanwhile=wanted.meanwhile,
@@ -360,25 +376,23 @@ class PictureRunner:
         def step(done: int, of: int) -> None:
             fraction = run.span[0] + run.span[1] * (batch_no + 0.97 * done / of) / total
             control.progress(fraction=fraction, step=done, steps=of, batch_no=batch_no, batch_count=total)
+            if done:
+                self._behind.look(run.resolved, batch_no)
 
         def preview(clean: torch.Tensor) -> None:
             if not control.watched or time.monotonic() - run.last_preview < settings["live_preview_refresh_period"] / 1000:
                 return
-            run.last_preview = time.monotonic()
-            if (model := self._slot.present) is not None:
+            model = self._slot.present
+            if model is not None and (model.previewer.fitted or not self._behind.busy):  # the VAE has one at a time
+                run.last_preview = time.monotonic()
                 control.preview(model.previewer.jpeg(clean, full=settings["show_progress_type"] == "Full"))
 
         wanted = settings["live_previews_enable"] and settings["show_progress_every_n_steps"] > 0
         step(0, max(1, run.resolved.steps))
         return StepHooks(
-            stop=lambda: control.interrupted or control.take_skip(), step=step, preview=preview if wanted else None, guests=run.guests
-        )
-
-
-def _paths(wanted: Wanted) -> dict[str, Path]:
-    """component -> file, for what does not come from the checkpoint itself."""
-    parts = {part: Path(file.path) for part, file in wanted.parts.items()}
-    return parts | ({"vae": Path(wanted.vae.path)} if wanted.vae else {})
+            stop=lambda: control.interrupted or run.failed is not None or control.take_skip(), step=step,
+            preview=preview if wanted else None, guests=run.guests,
+        )  # fmt: skip
 
 
 def build(folders: Folders, flags: dict[str, Any], device_index: int) -> PictureRunner:

@@ -170,15 +170,7 @@ class Slot:
         """
         for name in (quantise or {}).values():
             QUANTISERS.get(name).check(name, self._device[0])
-        plan = LoadPlan(
-            path=Path(checkpoint.path),
-            dtype=self._dtype,
-            variant=checkpoint.variant,
-            prediction=checkpoint.prediction,
-            parts=dict(parts or {}),
-            quantise=dict(quantise or {}),
-            device=self._device,
-        )
+        plan = self._plan(checkpoint, parts, quantise)
         wanted = next((m for m in self._models if m.plan == plan and m.checkpoint.sha256 == checkpoint.sha256), None)
         if wanted is not None and wanted is self._models[-1] and not self._away:
             return wanted
@@ -201,6 +193,23 @@ class Slot:
         self._away = False
         status("Ready", model=checkpoint.title)
         return wanted
+
+    def holds(self, checkpoint: Checkpoint, parts: Mapping[str, Path], quantise: Mapping[str, str]) -> bool:
+        """`take` would move nothing: that very model is on the device."""
+        present = None if self._away else self.present
+        plan = self._plan(checkpoint, parts, quantise)
+        return present is not None and present.plan == plan and present.checkpoint.sha256 == checkpoint.sha256
+
+    def _plan(self, checkpoint: Checkpoint, parts: Mapping[str, Path] | None, quantise: Mapping[str, str] | None) -> LoadPlan:
+        return LoadPlan(
+            path=Path(checkpoint.path),
+            dtype=self._dtype,
+            variant=checkpoint.variant,
+            prediction=checkpoint.prediction,
+            parts=dict(parts or {}),
+            quantise=dict(quantise or {}),
+            device=self._device,
+        )
 
     def _make_room(self, others: int, *, spare: LoadedModel | None) -> None:
         """Take the present model off the device and let go of the oldest ones, until so many others are left."""

@@ -124,9 +124,9 @@ class Together:
         return False
 
 
-def texts_of(model: LoadedModel, resolved: ResolvedRequest) -> Conditions:
-    """What the prompts of a job alone become. Kept by the encoder, so that the batch finds it."""
-    run = first_pass(resolved, 0)
+def texts_of(model: LoadedModel, resolved: ResolvedRequest, batch_no: int = 0) -> Conditions:
+    """What the prompts of a batch of a job alone become. Kept by the encoder, so that the run finds it."""
+    run = first_pass(resolved, batch_no)
     return model.encoder.conditions(
         [take_networks(prompt)[0] for prompt in run.prompts],
         run.negative_prompts,

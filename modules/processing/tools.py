@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from PIL import Image
 
@@ -29,6 +30,12 @@ class Wanted:
     def first(cls, resolved: ResolvedRequest) -> Wanted:
         """That of the first pass."""
         return cls(checkpoint=resolved.checkpoint, vae=resolved.vae, parts=resolved.parts, networks=resolved.networks)
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """component -> file, for what does not come from the checkpoint itself."""
+        parts = {part: Path(file.path) for part, file in self.parts.items()}
+        return parts | ({"vae": Path(self.vae.path)} if self.vae else {})
 
 
 @dataclass(frozen=True, kw_only=True)

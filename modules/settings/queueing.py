@@ -35,6 +35,15 @@ class Queueing:
             help="More at once take more memory, and the first of them is there later.",
         ),
     ] = 8
+    overlap_stages: Annotated[
+        str,
+        Knob(
+            "Work of the CPU beside the device",
+            choices=("Automatic", "Off"),
+            section=_PAGE,
+            help="Where VAE or text encoders work on the CPU: they decode and read prompts while the device draws the next picture.",
+        ),
+    ] = "Automatic"
     read_ahead: Annotated[
         bool,
         Knob(

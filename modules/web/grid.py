@@ -42,7 +42,8 @@ def words_for(app: App, request: GenerationRequest, owner: str) -> dict[str, str
 
 def forecast(app: App, request: GenerationRequest, owner: str) -> dict[str, object]:
     """About how long a request will take: pictures, seconds (None: not known yet), sure, loads, memory_bytes (of the weights), peak_bytes
-    (measured before; 0: not known), policy (of memory, "" while not known), forecast_bytes (needed under it; 0: not known).
+    (measured before; 0: not known), policy (of memory, "" while not known), forecast_bytes (needed under it; 0: not known), main_bytes (of
+    main memory, for parts that work on the CPU beside the device; 0 also where none does).
 
     {} where a script decides what is made. Raises Fault as submitting does.
     """
@@ -52,4 +53,5 @@ def forecast(app: App, request: GenerationRequest, owner: str) -> dict[str, obje
     return {
         "pictures": about.pictures, "seconds": about.seconds, "sure": about.sure, "loads": about.loads, "memory_bytes": about.memory_bytes,
         "peak_bytes": about.peak_bytes, "policy": about.policy, "forecast_bytes": about.forecast_bytes,
+        "main_bytes": about.main_bytes,
     }  # fmt: skip

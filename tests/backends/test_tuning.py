@@ -148,12 +148,17 @@ def test_switches_of_cards_are_theirs_alone(settings: dict[str, Any], wanted: tu
     def now() -> tuple[str, bool, bool]:
         return torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
 
+    def on_cpu() -> str:
+        return torch.backends.mkldnn.matmul.fp32_precision  # pyright: ignore[reportAttributeAccessIssue]
+
     before = now()
     with tuned("cpu", unet(), VAE, settings, []):
         assert now() == before
     with tuned("cuda", unet(), VAE, settings, []):
         assert now() == wanted
+        assert on_cpu() == "ieee", "parts that work on the CPU beside a card are not shortened"
     assert now() == before
+    assert on_cpu() in ("none", "ieee")
 
 
 def test_channels_last_is_another_order_of_the_same_numbers():

@@ -31,6 +31,10 @@ ALLOWED: dict[tuple[str, str], str] = {
         "modules/backends/open_vino.py",
         "sys.modules (by setdefault)",
     ): "OpenVINO sends a report over the network when it is imported, unless its package for that cannot be imported",
+    (
+        "modules/backends/tuning.py",
+        "torch.backends.mkldnn.matmul.fp32_precision",
+    ): "torch has one switch for all matrices, and no other way to leave the CPU's out; it is put back with the switch",
     **{
         (f"scripts/{name}.py", f"state.{field}"): "how a script of A1111's kind says how long it will take; state is a view of the job"
         for name in ("loopback", "poor_mans_outpainting", "prompt_matrix", "prompts_from_file", "sd_upscale")

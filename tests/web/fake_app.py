@@ -233,6 +233,7 @@ def fake_app(data: Path, **jobs: Any) -> Any:
             peak_bytes=0,
             policy="resident",
             forecast_bytes=0,
+            main_bytes=0,
         )
 
     styles = Styles(folders.styles_file)

@@ -15,11 +15,12 @@
     if (place && place.textContent !== words) place.textContent = words;
   };
   const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.max(1, Math.round(bytes / 1e6))} MB`);
-  const words = ({ pictures, seconds, sure, loads, memory_bytes: memory, peak_bytes: peak, policy, forecast_bytes: forecast }) => [
+  const words = ({ pictures, seconds, sure, loads, memory_bytes: memory, peak_bytes: peak, policy, forecast_bytes: forecast, main_bytes: main }) => [
     pictures === 1 ? "1 picture" : `${pictures} pictures`,
     seconds === null ? "time not known yet" : `about ${darkroom.seconds(seconds)}${sure ? "" : ", roughly"}`,
     loads ? "the model is loaded first" : "",
     peak ? `${size(peak)} of memory, as before` : forecast ? `about ${size(forecast)} of memory` : memory ? `weights ${size(memory)}` : "",
+    main ? `${size(main)} of main memory for what works on the CPU` : "",
     policy && policy !== "resident" ? `memory policy ${policy}` : "",
   ].filter(Boolean).join(" · ");
   // Something to know about the form, for a moment; then the estimate again.
