@@ -5,6 +5,7 @@ Knows nothing about single rooms; their fixtures lie in their own folders.
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import tempfile
@@ -35,6 +36,16 @@ def pytest_configure() -> None:
     os.environ["OFFLINE_LOG"] = str(LOG)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
     runpy.run_path(str(OFFLINE / "sitecustomize.py"))
+
+
+def pytest_collection_finish() -> None:
+    """What importing has left in memory stays to the end: the program collects garbage between models, and would look through all of it."""
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Libraries that count their objects when the process ends find them gone."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
