@@ -9,7 +9,7 @@ import gc
 import os
 import runpy
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,9 @@ pytest_plugins = ["tests.ordering"]
 # Others are drawn with `--hypothesis-profile=default`.
 settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
+
+# Test modules import every library there is. Garbage is looked for once, when all are there.
+gc.disable()
 
 # The models here are tiny; two threads would wait for each other. Set before a room's conftest.py imports torch, which reads it once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -38,9 +41,15 @@ def pytest_configure() -> None:
     runpy.run_path(str(OFFLINE / "sitecustomize.py"))
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """What importing has left in memory stays to the end: the program collects garbage between models, and would look through all of it."""
-    gc.freeze()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_unconfigure() -> None:
