@@ -5,10 +5,11 @@ Knows nothing about single rooms; their fixtures lie in their own folders.
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ pytest_plugins = ["tests.ordering"]
 settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
 
+# Test modules import every library there is. Garbage is looked for once, when all are there.
+gc.disable()
+
 # The models here are tiny; two threads would wait for each other. Set before a room's conftest.py imports torch, which reads it once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 OFFLINE = Path(__file__).parent / "offline"
@@ -35,6 +39,22 @@ def pytest_configure() -> None:
     os.environ["OFFLINE_LOG"] = str(LOG)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
     runpy.run_path(str(OFFLINE / "sitecustomize.py"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What importing has left in memory stays to the end: the program collects garbage between models, and would look through all of it."""
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Libraries that count their objects when the process ends find them gone."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -53,6 +53,8 @@ def test(program: Path, python: Path, rest: Sequence[str], *, say: Callable[[str
     browser, why = chromium.find_or_install(say)
     if browser:
         env["CHROMIUM"] = browser
+    # The tests start the program a hundred times; where PYTHONDONTWRITEBYTECODE is set, each of these would read its source anew.
+    subprocess.call([str(python), "-m", "compileall", "-q", "modules"], cwd=program, stdout=subprocess.DEVNULL)
     outcomes: list[Outcome] = []
     for ring in ["chosen"] if named else RINGS:
         missing = why if ring == "browser" and not browser else ""

@@ -6,6 +6,7 @@ steps, step_s, die_at (step; exits like a crash), die_once (only on the first at
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from pathlib import Path
@@ -56,7 +57,9 @@ class FakeRunner:
             picture = {"index": index, "path": str(path), "attempt": job["attempts"]}
             control.event("picture", picture)
             shown.append(picture)
-        return ("canceled" if control.interrupted else "done"), {"pictures": shown, "order": time.time_ns(), "begun": begun}
+        return ("canceled" if control.interrupted else "done"), {
+            "pictures": shown, "order": time.time_ns(), "begun": begun, "frozen": gc.get_freeze_count(),
+        }  # fmt: skip
 
     def _misbehave(self, knobs: dict[str, Any], step: int, attempt: int) -> None:
         if knobs.get("die_at") == step and not (knobs.get("die_once") and attempt > 1):

@@ -48,6 +48,12 @@ def test_a_job_runs_and_tells_its_story_in_numbered_events(jobs: Jobs) -> None:
     assert jobs.events(job.id, after=3) == events[3:]
 
 
+def test_garbage_is_not_looked_for_among_what_importing_left(jobs: Jobs) -> None:
+    job = jobs.wait(submit(jobs).id, 20)
+    assert job.result is not None
+    assert job.result["frozen"] > 1000
+
+
 def test_fifty_jobs_from_five_clients_all_done_in_order_none_doubled(jobs: Jobs) -> None:
     slowest: list[float] = []
     running = submit(jobs, steps=50, step_s=0.02)

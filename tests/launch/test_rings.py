@@ -55,6 +55,15 @@ def test_every_ring_runs_for_real_and_the_last_line_reads_like_pytests(program: 
     assert said[-1].startswith("==== 3 passed, 1 failed, 1 errors, 1 skipped in ")
 
 
+@pytest.mark.usefixtures("no_pytest")
+def test_the_program_is_compiled_once_for_all_processes_that_tests_start(program: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (program / "modules").mkdir()
+    (program / "modules" / "small.py").write_text("A = 1\n")
+    assert run(program)[0] == 0
+    assert [file.suffix for file in (program / "modules" / "__pycache__").iterdir()] == [".pyc"]
+
+
 def test_one_real_ring_with_further_words_for_pytest(program: Path):
     (program / "tests" / "words" / "test_more.py").write_text("def test_apple():\n    pass\n")
     env = dict(os.environ)
