@@ -6,6 +6,7 @@ Names follow A1111. Knows nothing about what the files hold. Start reading at `F
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from typing import Any, Self
 from modules.faults import DiskFault, RequestFault
 
 PROGRAM = Path(__file__).resolve().parent.parent
+_TEMPORARY = re.compile(r"\.[a-z0-9_]{8}\.tmp")
 MODEL_KINDS = {
     "Stable-diffusion": "ckpt_dir",
     "VAE": "vae_dir",
@@ -207,6 +209,11 @@ def safe_join(base: Path, relative: str) -> Path:
     if not joined.is_relative_to(base.resolve()):
         raise RequestFault("path", "must stay inside its folder", got=relative)
     return joined
+
+
+def is_temporary(path: Path) -> bool:
+    """Is that a file which `write_atomic` had not given its name yet?"""
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def write_atomic(path: Path, data: bytes, *, overwrite: bool = True, mode: int = 0o644, sync: bool = True) -> None:

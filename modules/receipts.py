@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from modules.folders import is_temporary
+
 KEPT_S = 7 * 86400
 JOBS_HELD = 16
 CLOCK_S = 2.0  # as far apart as the clocks of a file system and of the machine may be
@@ -96,8 +98,12 @@ class Receipts:
 
 
 def _unnamed(row: dict[str, Any]) -> Path | None:
-    """The file whose name nobody wrote down any more: these very bytes, not older than the line."""
+    """The file whose name nobody wrote down any more: these very bytes, not older than the line. One that had not got its name does not
+    count: it is removed some day.
+    """
     for path in Path(row["root"]).rglob("*"):
+        if is_temporary(path):
+            continue
         try:
             status = path.stat()
             fits = status.st_size == row["bytes"] and status.st_mtime >= row["time_s"] - CLOCK_S and path.is_file()

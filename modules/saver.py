@@ -22,7 +22,7 @@ from PIL import Image
 
 from modules import infotext
 from modules.faults import DiskFault
-from modules.folders import Folders, write_atomic
+from modules.folders import Folders, is_temporary, write_atomic
 from modules.library.pictures.noting import Noting
 from modules.pixels.incoming import picture_hash
 from modules.pixels.metadata import encode, fitting_format
@@ -40,7 +40,6 @@ FOLDERS = {
 }
 STRAY_AGE_S = 3600
 JOB_FILES_AGE_S = 86400
-_STRAY = re.compile(r"\.[a-z0-9_]{8}\.tmp")
 _log = logging.getLogger(__name__)
 
 
@@ -289,7 +288,7 @@ def sweep(folders: Folders, now_s: float | None = None) -> int:
     now = time.time() if now_s is None else now_s
     gone = Receipts(folders.receipts).sweep(now)
     for path in (*_files(folders.data, deep=False), *_files(folders.outputs), *_files(folders.cache)):
-        gone += _STRAY.fullmatch(path.name) is not None and _remove_old(path, now - STRAY_AGE_S)
+        gone += is_temporary(path) and _remove_old(path, now - STRAY_AGE_S)
     for path in [*_files(folders.job_files)]:
         gone += _remove_old(path, now - JOB_FILES_AGE_S)
     for folder in folders.job_files.glob("*/"):

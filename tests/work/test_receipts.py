@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from modules.folders import is_temporary, write_atomic
 from modules.receipts import KEPT_S, Receipts
 
 
@@ -51,6 +52,22 @@ def test_killed_in_the_middle(tmp_path: Path, disk: Disk, dies: str, written: in
         once(tmp_path, disk, dies=dies)
     assert once(tmp_path, disk).read_bytes() == b"picture"
     assert disk.written == written
+
+
+def test_killed_before_the_file_got_its_name(tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch):
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    receipts, own = Receipts(tmp_path / "receipts"), disk.root / "own.png"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", dies)
+        patch.setattr(os, "unlink", lambda _path: None)  # a killed process tidies nothing
+        with pytest.raises(KeyboardInterrupt):
+            receipts.once("one", "first", b"picture", tmp_path / "out", lambda: write_atomic(own, b"picture") or own)
+    (left,) = disk.root.iterdir()
+    assert (left.read_bytes(), is_temporary(left)) == (b"picture", True)
+    assert once(tmp_path, disk) not in (left, own)
+    assert disk.written == 1, "what has no name yet will be swept away"
 
 
 def test_the_same_process_writes_as_often_as_it_is_told(tmp_path: Path, disk: Disk):
