@@ -7,6 +7,7 @@ Parts, in order: tokenizer, vae, text2image, captioner, scorer, upscaler, contro
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -87,12 +88,21 @@ def install(work: Path) -> None:
         source, target = work / made, MODELS / place
         if source.is_dir():
             shutil.copytree(source, target, dirs_exist_ok=True)
+            _forget_folders(target)
         elif source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
         else:
             continue
         print(f"{made} -> {target.relative_to(MODELS.parent)}")
+
+
+def _forget_folders(model: Path) -> None:
+    """A model does not say where it lay when it was made."""
+    for file in model.glob("**/*config.json"):
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if told.pop("_name_or_path", None) is not None:
+            file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:

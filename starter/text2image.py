@@ -69,7 +69,8 @@ def latents(work: Path, size: Size, painter: Painter) -> tuple[torch.Tensor, lis
     from safetensors.torch import load_file, save_file
 
     if not values.exists():
-        vae = AutoencoderKL.from_pretrained(work / "vae", local_files_only=True).to(device()).eval()
+        known = work / "begin" / "vae"  # its encoder is the one that work/vae will have
+        vae = AutoencoderKL.from_pretrained(known if known.exists() else work / "vae", local_files_only=True).to(device()).eval()
         rng, scenes, made = random.Random(7), [], []
         while len(scenes) < size.latents:
             batch = [painter.draw_scene(rng, size.scenes) for _ in range(min(64, size.latents - len(scenes)))]

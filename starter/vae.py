@@ -39,11 +39,14 @@ def picture_loss(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 
 def make(work: Path, size: Size, painter: Painter) -> Path:
-    """Train, from the weights in work/begin if there are any, set the scaling factor, save. Returns the folder."""
+    """Train, set the scaling factor, save. Returns the folder. The encoder of weights in work/begin stays as it is, since a UNet has
+    learnt its latents; its decoder learns on.
+    """
     torch.manual_seed(0)
-    vae = build(size).to(device())
-    if (begin := work / "begin" / "vae").exists():
-        vae.load_state_dict(AutoencoderKL.from_pretrained(begin, dtype=torch.float32, local_files_only=True).state_dict())
+    begin = work / "begin" / "vae"
+    known = begin.exists()
+    vae = AutoencoderKL.from_pretrained(begin, dtype=torch.float32, local_files_only=True) if known else build(size)
+    vae.to(device())
     crop = size.side_px // 2
 
     def whole(rng: random.Random, batch: int) -> torch.Tensor:
@@ -59,10 +62,11 @@ def make(work: Path, size: Size, painter: Painter) -> Path:
         kl = 0.5 * (spread.mean.float() ** 2 + spread.logvar.float().exp() - 1 - spread.logvar.float()).mean()
         return {"loss": fit + 4e-4 * kl, "kl": kl}
 
-    train({"vae": vae}, both, size.vae, work / "state" / "vae.safetensors")
-    with torch.no_grad():
-        latents = vae.encode(whole(random.Random(1), 64)).latent_dist.mode()
-    vae.register_to_config(scaling_factor=float(1 / latents.std()))
+    if not known:
+        train({"vae": vae}, both, size.vae, work / "state" / "vae.safetensors")
+        with torch.no_grad():
+            latents = vae.encode(whole(random.Random(1), 64)).latent_dist.mode()
+        vae.register_to_config(scaling_factor=float(1 / latents.std()))
 
     def decoder_only(rng: random.Random, step: int) -> dict[str, torch.Tensor]:
         pixels = whole(rng, size.decoder.batch)
