@@ -14,7 +14,7 @@ from modules.request.caption import CaptionRequest
 from modules.settings import Settings
 from tests.model.conftest import FakeControl, Studio
 
-PROMPTS = {"a red apple, 3d": "apple", "a red heart": "heart", "a car on a yellow background": "yellow background"}
+PROMPTS = {"a strawberry, 3d": "strawberry", "a red heart": "heart", "a panda on a yellow background": "yellow background"}
 SMALL: dict[str, Any] = {"prompt": "a red apple", "seed": 1, "steps": 2, "width": 64, "height": 64}
 
 
@@ -39,18 +39,18 @@ def test_what_was_painted_is_named_rightly(studio: Studio, painted: dict[str, Im
 
 
 def test_candidates_questions_words_and_texts(studio: Studio, painted: dict[str, Image.Image]):
-    apple = painted["a red apple, 3d"]
+    strawberry = painted["a strawberry, 3d"]
     control = FakeControl()
-    (entry,) = caption(studio, apple, control=control, num_beams=1)
+    (entry,) = caption(studio, strawberry, control=control, num_beams=1)
     assert "".join(data["text"] for kind, data in control.events if kind == "words").strip() == entry["caption"]
-    (entry,) = caption(studio, apple, num_beams=4, num_return_sequences=4)
+    (entry,) = caption(studio, strawberry, num_beams=4, num_return_sequences=4)
     texts = [candidate["text"] for candidate in entry["candidates"]]
     assert len(set(texts)) == 4
-    assert "apple" in texts[0]
-    (entry,) = caption(studio, apple, texts=["a 3d panda bear on a white background", "a 3d apple on a white background"])
-    assert entry["caption"] == "a 3d apple on a white background"
-    (entry,) = caption(studio, apple, model="clip")
-    assert "an apple" in [word for word, _ in entry["words"]["things"]]
+    assert "strawberry" in texts[0]
+    (entry,) = caption(studio, strawberry, texts=["a 3d panda bear on a white background", "a 3d strawberry on a white background"])
+    assert entry["caption"] == "a 3d strawberry on a white background"
+    (entry,) = caption(studio, strawberry, model="clip")
+    assert "a strawberry" in [word for word, _ in entry["words"]["things"]]
 
 
 def test_pictures_and_captions_take_turns(studio: Studio, painted: dict[str, Image.Image]):

@@ -70,7 +70,7 @@ def counted(studio: Studio, asked: dict[str, Any]) -> int:
     studio.runner._nets.release()
     parts = [part for part in model.pipeline.components.values() if isinstance(part, torch.nn.Module)]
     gc.collect()
-    with Live([tensor for part in parts for tensor in tensors_of(part)], on_cpu=True) as live:
+    with Live([tensor for part in parts for tensor in tensors_of(part)]) as live:
         studio.make(**asked)
     return sum(map(held_bytes, parts)) + live.peak_bytes
 
