@@ -36,8 +36,8 @@ def drawn(studio: Studio, prompt: str, **request: object) -> Image.Image:
 
 
 def test_edges_follow_the_control_picture(studio: Studio) -> None:
-    """The control pictures are smaller and in a corner, where the model by itself would not draw them. Drawings of the model itself are soft
-    and have few edges; over clear ones `python -m starter.evaluate` counts more.
+    """The control pictures are smaller and in a corner, where the model by itself would not draw them. Drawings of the model
+    itself are soft and have few edges; over clear ones `python -m starter.evaluate` counts more.
     """
     led, free = list[float](), list[float]()
     for prompt in PROMPTS:
