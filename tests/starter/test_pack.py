@@ -17,7 +17,7 @@ from starter.make import PLACES
 MODELS = PROGRAM / "models"
 LIMIT_BYTES = 70_000_000
 THERE = [part for part, place in PLACES.items() if (MODELS / place).exists()]
-PROMPTS = ("a red apple, 3d", "a red heart", "a panda", "a car on a yellow background")
+PROMPTS = ("a strawberry, 3d", "a red heart", "a panda", "a car on a yellow background")
 
 
 def weights() -> Iterator[Path]:
@@ -61,7 +61,7 @@ def test_the_captioner_names_what_was_drawn(pictures: list[Image.Image]):
     processor: Any = BlipProcessor.from_pretrained(folder, local_files_only=True)
     made = model.generate(**processor(images=pictures, return_tensors="pt"))
     texts = processor.batch_decode(made, skip_special_tokens=True)
-    assert "apple" in texts[0], texts
+    assert "strawberry" in texts[0], texts
     assert "heart" in texts[1], texts
     assert "yellow background" in texts[3], texts
     assert all("white background" in text for text in texts[:3]), texts
@@ -73,7 +73,7 @@ def test_the_scorer_finds_the_right_words(pictures: list[Image.Image]):
     folder = MODELS / PLACES["scorer"]
     model: Any = CLIPModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     processor: Any = CLIPProcessor.from_pretrained(folder, local_files_only=True)
-    words = ["a 3d apple on a white background", "a 3d heart on a white background", "a 3d panda bear on a white background"]
+    words = ["a 3d strawberry on a white background", "a 3d heart on a white background", "a 3d panda bear on a white background"]
     words.append("a 3d car on a yellow background")
     inputs = processor(text=words, images=pictures, return_tensors="pt", padding="max_length", max_length=77)
     with torch.inference_mode():

@@ -181,10 +181,10 @@ def test_a_word_begins_as_other_words_and_is_found_as_in_prompts(folder_of: Call
 @pytest.mark.parametrize("asked", [SMALL_LORA, DREAM, WORD], ids=["lora", "dreambooth", "textual_inversion"])
 def test_on_the_starter_pack_the_loss_on_pictures_that_were_not_trained_falls(asked: dict[str, Any], folders: Folders):
     """Session, data set and loop as in use; the files are looked for among models as a person would use them."""
-    rates = {"learning_rate": 3e-4, "text_encoder_lr": 1e-4} if asked is DREAM else {}
+    slower = {"dreambooth": {"learning_rate": 3e-4, "text_encoder_lr": 1e-4}, "textual_inversion": {"learning_rate": 5e-3}}
     config = TrainConfig.from_data(
         {
-            **asked, **rates, "resolution": 128, "enable_bucket": False, "smart_crop": False, "train_batch_size": 4, "save_every": 1000,
+            **asked, **slower.get(asked["method"], {}), "resolution": 128, "enable_bucket": False, "smart_crop": False, "train_batch_size": 4, "save_every": 1000,
             "validation_split": 0.25, "validate_every": 5, "sample_every": 0, "tensorboard": False, "min_bucket_reso": 64,
             "trigger_word": unseen.WORD, "max_train_steps": 10,
         }
