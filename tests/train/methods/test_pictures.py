@@ -184,7 +184,8 @@ def test_on_the_starter_pack_the_loss_on_pictures_that_were_not_trained_falls(as
     slower = {"dreambooth": {"learning_rate": 3e-4, "text_encoder_lr": 1e-4}, "textual_inversion": {"learning_rate": 5e-3}}
     config = TrainConfig.from_data(
         {
-            **asked, **slower.get(asked["method"], {}), "resolution": 128, "enable_bucket": False, "smart_crop": False, "train_batch_size": 4, "save_every": 1000,
+            **asked, **slower.get(asked["method"], {}),
+            "resolution": 128, "enable_bucket": False, "smart_crop": False, "train_batch_size": 4, "save_every": 1000,
             "validation_split": 0.25, "validate_every": 5, "sample_every": 0, "tensorboard": False, "min_bucket_reso": 64,
             "trigger_word": unseen.WORD, "max_train_steps": 10,
         }
