@@ -59,7 +59,11 @@ def make(work: Path, size: Size, painter: Painter) -> Path:
     vae = AutoencoderKL.from_pretrained(pipeline / "vae", dtype=torch.float32, local_files_only=True).to(where).requires_grad_(False)
     tokens = CLIPTokenizer.from_pretrained(pipeline / "tokenizer", local_files_only=True)
     torch.manual_seed(0)
-    control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(16, 32, 64, 96)).to(where).requires_grad_(True)
+    if (begin := work / "begin" / "controlnet").exists():
+        control = ControlNetModel.from_pretrained(begin, dtype=torch.float32, local_files_only=True)
+    else:
+        control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(16, 32, 64, 96))
+    control = control.to(where).requires_grad_(True)
     alphas = DDPMScheduler(**NOISE).alphas_cumprod.to(where)
 
     def loss(rng: random.Random, step: int) -> dict[str, torch.Tensor]:
