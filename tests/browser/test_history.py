@@ -71,6 +71,19 @@ def test_the_list_keeps_only_what_is_in_view(stand_in: Server, open_page: Open, 
     expect(tile(page, 0)).to_have_count(0)
 
 
+def test_a_list_that_does_not_change_is_seldom_asked_for(stand_in: Server, open_page: Open, pictures: Path):
+    page = open_page(stand_in)
+    show(page)
+    expect(page.locator("#dr_history .dr-chips button")).not_to_have_count(0)
+    page.wait_for_timeout(1000)  # what opening the tab asks for is over
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/internal/history?" in request.url else None)
+    tile(page, 1).locator(".dr-tick").dispatch_event("click")
+    expect(tile(page, 1)).to_have_attribute("aria-selected", "true")
+    page.wait_for_timeout(2500)
+    assert len(asked) <= 2, asked
+
+
 def test_search_filters_and_empty_states(stand_in: Server, open_page: Open, pictures: Path):
     page = open_page(stand_in)
     show(page)

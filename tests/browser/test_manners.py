@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -355,6 +357,20 @@ def test_nothing_is_asked_while_the_page_is_hidden_and_little_while_idle(stand_i
     asked.clear()
     page.wait_for_timeout(4500)
     assert asked == []
+
+
+def test_no_tab_that_is_left_alone_asks_again_and_again(stand_in: Server, open_page: Open):
+    page = open_page(stand_in)
+    asked: Counter[str] = Counter()
+    page.on("request", lambda request: asked.update([urlsplit(request.url).path]))
+    names = page.evaluate("[...document.querySelectorAll('#tabs > div [role=tab]')].map((tab) => tab.dataset.tabId).filter(Boolean)")
+    assert len(names) >= 10
+    for name in dict.fromkeys(names):
+        page.evaluate("(name) => darkroom.showTab(name)", name)
+        page.wait_for_timeout(1500)  # what opening it asks for
+        asked.clear()
+        page.wait_for_timeout(1500)
+        assert max(asked.values(), default=0) <= 3, (name, asked)
 
 
 def test_nine_tabs_open(stand_in: Server, open_page: Open):

@@ -273,7 +273,10 @@
     darkroom.dress();
     window.__booted = true;
     gather();
-    new MutationObserver(tabChanged).observe(darkroom.byId("tabs"), { subtree: true, attributes: true, attributeFilter: ["aria-selected"] });
+    // Tiles of pictures carry the same attribute, and some tabs within tabs are written anew with what they had.
+    new MutationObserver((changes) => {
+      if (changes.some(({ target, oldValue }) => target.role === "tab" && oldValue !== target.ariaSelected)) tabChanged();
+    }).observe(darkroom.byId("tabs"), { subtree: true, attributes: true, attributeFilter: ["aria-selected"], attributeOldValue: true });
     new MutationObserver(facts).observe(darkroom.byId("dr_notices"), { subtree: true, childList: true });
     darkroom.onTab(() => { hintStyles(); facts(); remarkAgain(); });
     tabChanged();
