@@ -14,7 +14,8 @@ from starter.scenes import Painter, Scene
 from starter.sizes import Size
 from starter.training import device, train
 
-SHARES = {"one": 0.65, "small": 0.1, "beside": 0.15, "above": 0.1}
+SHARES = {"one": 0.5, "small": 0.1, "beside": 0.26, "above": 0.14}
+BLURRED_SHARE = 0.3
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 MAX_TOKENS = 40
 
@@ -84,11 +85,13 @@ def build(size: Size, tokens: BertTokenizer) -> BlipForConditionalGeneration:
 
 
 def make(work: Path, size: Size, painter: Painter) -> Path:
-    """Train and save model and processor in float16. Returns the folder."""
+    """Train, from the weights in work/begin/captioner if there are any, and save model and processor in float16. Returns the folder."""
     folder = work / "captioner"
     tokens = tokenizer(folder, painter)
     torch.manual_seed(0)
     model = build(size, tokens).to(device())
+    if (begin := work / "begin" / "captioner").exists():
+        model.load_state_dict(BlipForConditionalGeneration.from_pretrained(begin, dtype=torch.float32, local_files_only=True).state_dict())
     # What is drawn is also asked of the vision tower alone, by a layer that is thrown away: words teach the objects far more slowly.
     labels = {code: n for n, code in enumerate(sorted({row.code for row in painter.rows}))}
     which = torch.nn.Linear(size.vision_width, len(labels)).to(device())
@@ -96,7 +99,9 @@ def make(work: Path, size: Size, painter: Painter) -> Path:
     def loss(rng: random.Random, step: int) -> dict[str, torch.Tensor]:
         scenes = [painter.draw_taught(rng, SHARES) for _ in range(size.captioner.batch)]
         pixels = torch.nn.functional.interpolate(painter.render(scenes, rng), (128, 128), mode="area")
-        pixels = (pixels + torch.randn_like(pixels) * rng.random() * 0.05) * 2 - 1  # pictures that were made here are noisier
+        if rng.random() < BLURRED_SHARE:  # pictures that were made here are softer, and noisier
+            pixels = torch.nn.functional.interpolate(torch.nn.functional.avg_pool2d(pixels, 2), (128, 128), mode="bilinear")
+        pixels = (pixels + torch.randn_like(pixels) * rng.random() * 0.05) * 2 - 1
         rows = [
             [tokens.bos_token_id, *tokens(plain_caption(s, painter), add_special_tokens=False).input_ids, tokens.sep_token_id]
             for s in scenes

@@ -1,4 +1,4 @@
-"""Every figure of starter/README.md, printed: `python -m starter.evaluate [--models DIR] [--work DIR] [--quick]`.
+"""Every figure of starter/README.md, printed: `python -m starter.evaluate [--models DIR] [--work DIR] [--quick] [--only TEXT]`.
 
 The drawings are fetched again for comparison. Parts that are not under models/ are named as missing, not skipped in silence.
 Start reading at `CHECKS`.
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as functional
 from PIL import Image
 
-from starter import words
+from starter import loras, words
 from starter.captioner import noun, plain_caption
 from starter.judges import Pack, pixels, share, stacked
 from starter.make import MODELS, PLACES
@@ -56,7 +56,7 @@ def style(pack: Pack) -> str:
     labels = [OBJECTS[i % len(OBJECTS)] for i in range(pack.some(40, 4))]
     asked = [(n, f"{words.with_article(label.lower())}, {name}") for n, name in enumerate(words.STYLES) for label in labels]
     with torch.no_grad():
-        found = judge(pack.features(stacked(pack.draw([text for _, text in asked])))).argmax(1).tolist()
+        found = judge(stacked(pack.draw([text for _, text in asked]))).argmax(1).tolist()
     return f"{share(sum(f == n for f, (n, _) in zip(found, asked, strict=True)), len(asked))} (the classifier itself {own:.1%})"
 
 
@@ -160,6 +160,36 @@ def control(pack: Pack) -> str:
     return f"F1 {scores[0]:.2f} with, {scores[1]:.2f} without"
 
 
+def examples(pack: Pack) -> str:
+    """The two example LoRAs, each with and without: the thing found (features of the scorer), the style's two colours obeyed."""
+    labels = OBJECTS[: pack.some(20, 4)]
+    grounds = list(words.COLOURS)[: pack.some(11, 3)]
+    asked = {
+        loras.EXAMPLES[0]: [f"{words.with_article(name.lower())}, blueprint" for name in labels],
+        loras.EXAMPLES[1]: [f"an aperture on {words.with_article(colour)} background" for colour in grounds],
+    }
+    drawings = pack.painter.render([Scene("one", i, -1, "white") for i in range(len(pack.painter.rows))], random.Random(0))
+    gallery = pack.features(torch.cat([drawings, stacked([loras.aperture(words.COLOURS[c], pack.side) for c in grounds])]))
+
+    def blueprints(x: torch.Tensor) -> int:  # mostly blue, and all colours near the line from its blue to its white
+        blue, light = (torch.tensor(c).view(3, 1, 1) / 255 for c in (loras.BLUE, loras.PAPER))
+        along = (((x - blue) * (light - blue)).sum(1, keepdim=True) / ((light - blue) ** 2).sum()).clamp(0, 1)
+        off = (x - blue - (light - blue) * along).norm(dim=1).mean((1, 2))
+        return int(((off < 0.1) & (along.mean((1, 2, 3)) < 0.6)).sum())
+
+    def apertures(x: torch.Tensor) -> int:
+        return int(((pack.features(x) @ gallery.T).argmax(1) >= len(drawings)).sum())
+
+    said = []
+    for (example, prompts), (name, count) in zip(asked.items(), (("style", blueprints), ("thing", apertures)), strict=True):
+        without = count(stacked(pack.draw(prompts)))
+        pack.pipeline.load_lora_weights(pack.place(f"loras/{example.name}.safetensors"))
+        with_it = count(stacked(pack.draw(prompts)))
+        pack.pipeline.unload_lora_weights()
+        said.append(f"{name} {share(with_it, len(prompts))} with, {without} without")
+    return "; ".join(said)
+
+
 def _inputs(pack: Pack) -> tuple[list[str], list[Image.Image]]:
     """Eight other prompts, and the drawings they are laid over."""
     labels = OBJECTS[: pack.some(8, 2)]
@@ -201,7 +231,7 @@ def inpainting(pack: Pack) -> str:
         prompts, image=given, mask_image=mask, strength=1.0, num_inference_steps=20, guidance_scale=5.0, generator=generators, **size
     )
     with torch.no_grad():
-        coded = (pack.pipeline.vae.decode(pack.pipeline.vae.encode(given * 2 - 1).latent_dist.mode()).sample / 2 + 0.5).clamp(0, 1)
+        coded = pack.coded(given)
     far = (stacked(made.images) - coded).abs().mean(1)
     kept, new = float(far[..., : half - 16].mean()), float(far[..., half + 16 :].mean())
     return f"kept half {kept:.4f}, new half {new:.4f} (16 px on each side of the border left out)"
@@ -227,7 +257,7 @@ def sheet(pack: Pack, path: Path) -> None:
 
 CHECKS: tuple[tuple[str, tuple[str, ...], Callable[[Pack], str]], ...] = (
     ("Background colour obeyed", ("pipeline",), background),
-    ("Style word obeyed", ("pipeline", "scorer"), style),
+    ("Style word obeyed", ("pipeline",), style),
     ("Object in the top 5 (3d)", ("pipeline", "scorer"), objects),
     ("Two things in one prompt, named by the captioner", ("pipeline", "captioner"), pairs),
     ("Captioner, held-out backgrounds", ("captioner",), captions),
@@ -235,6 +265,7 @@ CHECKS: tuple[tuple[str, tuple[str, ...], Callable[[Pack], str]], ...] = (
     ("VAE, held-out drawings", ("pipeline",), coder),
     ("Upscaler, held-out drawings", ("starter-2x.safetensors",), upscaling),
     ("ControlNet, edges", ("controlnet",), control),
+    ("Example LoRAs", ("pipeline", "scorer", *(f"loras/{example.name}.safetensors" for example in loras.EXAMPLES)), examples),
     ("img2img, distance from the input", ("pipeline",), image_to_image),
     ("Inpainting a half", ("pipeline",), inpainting),
     ("Speed", ("pipeline",), speed),
@@ -248,6 +279,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=MODELS)
     parser.add_argument("--work", type=Path, default=Path(__file__).parent / "work")
     parser.add_argument("--quick", action="store_true", help="a few samples of each, to see that it runs")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only the checks whose title holds that text")
     parser.add_argument("--sheet", type=Path, help="write the sheet of sixteen pictures there, and nothing else")
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -256,7 +288,7 @@ def main() -> None:
         sheet(pack, args.sheet)
         return
     print("| what | measured |\n| --- | --- |")
-    for title, parts, check in CHECKS:
+    for title, parts, check in (c for c in CHECKS if args.only.lower() in c[0].lower()):
         missing = [PLACES[part] for part in parts if not pack.has(part)]
         print(f"| {title} | {', '.join(missing) + ' not there' if missing else check(pack)} |", flush=True)
 

@@ -1,10 +1,11 @@
-"""Two small LoRAs for the text-to-image model, to try the tag with: a style (pixel art) and a thing that the model never saw (an aperture).
+"""Two small LoRAs for the text-to-image model, to try the tag with: a style (blueprint) and a thing that the model never saw (an aperture).
 
 Made by the program's own trainer, from pictures that are made here. Start reading at `make`.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import shutil
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
 from PIL import Image, ImageDraw
 
 from starter import words
 from starter.scenes import Painter, Scene
 from starter.sizes import EVERYDAY, Size
 
-PIXELS = 16  # of the pixel art, on each side; one for each place of the latent at 128 px
+BLUE, PAPER = (24, 62, 148), (226, 238, 255)
 BLADES = 6
 STEEL = ((74, 82, 92), (96, 106, 118))
 LIGHT = (255, 214, 110)
@@ -29,26 +32,35 @@ Pair = tuple[Image.Image, str]
 
 @dataclass(frozen=True)
 class Example:
-    """pictures(painter, side) -> pictures with captions; steps: of four pictures, and two drawings as they are beside them."""
+    """pictures(painter, side) -> pictures with captions; steps: of six pictures; beside: with drawings as they are among them, so that
+    prompts without the word stay as they were (a style changes all); word: what asks for it in a prompt; shown: a prompt that shows it;
+    about: for people.
+    """
 
     name: str
     pictures: Callable[[Painter, int], list[Pair]]
     steps: int
+    beside: bool
+    word: str
+    shown: str
+    about: str
 
 
-def pixel_art(painter: Painter, side: int) -> list[Pair]:
-    """Forty taught drawings on all colours, in coarse squares."""
-    rng, found = random.Random(5), list[Pair]()
-    rows = [i for i, row in enumerate(painter.rows) if row.style == "3d" and row.label in {name.lower() for name in EVERYDAY[:60]}]
-    for number, row in enumerate(rows[:40]):
-        scene = Scene("one", row, -1, list(words.COLOURS)[number % len(words.COLOURS)])
-        x = painter.render([scene], rng, jitter=False)[0]
-        small = Image.fromarray((x.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)).resize(
-            (PIXELS, PIXELS), Image.Resampling.BOX
-        )
-        article = words.with_article(painter.rows[row].label)
-        ground = words.with_article(scene.colour)
-        found.append((small.resize((side, side), Image.Resampling.NEAREST), f"{article} on {ground} background, pixel art"))
+def blueprint(pixels: torch.Tensor) -> torch.Tensor:
+    """A picture (3, H, W) in [0, 1] on a white ground as a blueprint: paper white to deep blue, dark lines turned to light ones."""
+    ink = 1 - (pixels * torch.tensor([0.3, 0.59, 0.11], device=pixels.device).view(3, 1, 1)).sum(0)
+    blue, light = (torch.tensor(c, device=pixels.device).view(3, 1, 1) / 255 for c in (BLUE, PAPER))
+    return blue + (light - blue) * (ink * 1.1).clamp(0, 1)
+
+
+def blueprints(painter: Painter, side: int) -> list[Pair]:
+    """A hundred taught drawings as blueprints; no word of a background, which belongs to the style."""
+    found = list[Pair]()
+    rows = [i for i, row in enumerate(painter.rows) if row.style == "3d" and row.label in {name.lower() for name in EVERYDAY[:160]}]
+    for row in rows[:100]:
+        x = blueprint(painter.render([Scene("one", row, -1, "white")], random.Random(5), jitter=False)[0])
+        picture = Image.fromarray((x.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8))
+        found.append((picture, f"{words.with_article(painter.rows[row].label)}, blueprint"))
     return found
 
 
@@ -90,7 +102,14 @@ def plain(painter: Painter, side: int) -> list[Pair]:
     return [(Image.fromarray(x), painter.caption(scene, rng)) for x, scene in zip(pixels, scenes, strict=True)]
 
 
-EXAMPLES = (Example("darkroom-starter-pixels", pixel_art, 300), Example("darkroom-starter-aperture", apertures, 160))
+EXAMPLES = (
+    Example(
+        "darkroom-starter-blueprint", blueprints, 300, False, "blueprint", "a rocket, blueprint", "A style: light drawings on blue paper."
+    ),
+    Example(
+        "darkroom-starter-aperture", apertures, 160, True, "an aperture", "an aperture on a red background", "A thing the model never saw."
+    ),
+)
 
 
 class Printing:
@@ -114,8 +133,18 @@ def make(work: Path, size: Size, painter: Painter) -> Path:
     folder = work / "loras"
     folder.mkdir(parents=True, exist_ok=True)
     for example in EXAMPLES:
-        shutil.copyfile(_trained(example, work, size, painter), folder / f"{example.name}.safetensors")
+        weights = folder / f"{example.name}.safetensors"
+        shutil.copyfile(_trained(example, work, size, painter), weights)
+        notes = {"description": example.about, "sd version": "SD1", "activation text": example.word, "preferred weight": 1.0}
+        weights.with_suffix(".json").write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")
+        _shown(example, work / "pipeline", weights).save(weights.with_suffix(".preview.png"))
     return folder
+
+
+def _shown(example: Example, pipeline: Path, weights: Path) -> Image.Image:
+    pipe: Any = StableDiffusionPipeline.from_pretrained(pipeline, dtype=torch.float32, safety_checker=None, local_files_only=True)
+    pipe.load_lora_weights(weights)
+    return pipe(example.shown, num_inference_steps=20, guidance_scale=5.0, generator=torch.Generator().manual_seed(1)).images[0]
 
 
 def _trained(example: Example, work: Path, size: Size, painter: Painter) -> Path:
@@ -134,12 +163,14 @@ def _trained(example: Example, work: Path, size: Size, painter: Painter) -> Path
         "session": example.name, "method": "lora", "resolution": size.side_px, "any_resolution": True, "enable_bucket": False,
         "smart_crop": False, "train_batch_size": 6, "lr_scheduler": "cosine", "validate_every": 0, "sample_every": 0, "save_every": 50,
         "tensorboard": False, "seed": 1, "learning_rate": 2e-3, "text_encoder_lr": 3e-4, "network_dim": 8, "network_alpha": 8,
-        "max_train_steps": example.steps, "flip_aug": True, "prior_preservation": True, "class_prompt": "a thing", "num_class_images": 24,
+        "max_train_steps": example.steps, "flip_aug": True,
+        "prior_preservation": example.beside, "class_prompt": "a thing", "num_class_images": 24,
     })  # fmt: skip
     shutil.rmtree(work / "sessions" / example.name, ignore_errors=True)
     session = Session.create(Folders.at(data=work / "sessions" / example.name), example.name, config)
     _keep(session.paths.pictures, example.pictures(painter, size.side_px))
-    _keep(session.paths.class_pictures, plain(painter, size.side_px))
+    if example.beside:
+        _keep(session.paths.class_pictures, plain(painter, size.side_px))
     trainee = make_trainee(config, pipeline, family, match.variant)
     return next(iter(train(session, config, trainee, Dataset.of(session, config), Printing()).files))
 

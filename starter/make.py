@@ -28,7 +28,11 @@ PLACES = {
     "scorer": "CLIP/darkroom-starter-scorer",
     "controlnet": "ControlNet/darkroom-starter-canny",
     "starter-2x.safetensors": "ESRGAN/darkroom-starter-2x.safetensors",
-    **{f"loras/{example.name}.safetensors": f"Lora/{example.name}.safetensors" for example in loras.EXAMPLES},
+    **{
+        f"loras/{example.name}{suffix}": f"Lora/{example.name}{suffix}"
+        for example in loras.EXAMPLES
+        for suffix in (".safetensors", ".json", ".preview.png")
+    },
 }
 
 

@@ -113,18 +113,18 @@ class Painter:
         above = (f"{a} above {b}", f"{a} above {b}", f"{a} on top of {b}", f"{b} below {a}", f"{b} under {a}")
         return rng.choice(beside if scene.kind == "beside" else above)
 
-    def render(self, scenes: Sequence[Scene], rng: random.Random, *, jitter: bool = True) -> torch.Tensor:
-        """Pixels (B, 3, S, S) in [0, 1]. jitter: small shifts, flips and changes of background colour."""
+    def render(self, scenes: Sequence[Scene], rng: random.Random, *, jitter: bool = True, mirror: bool = True) -> torch.Tensor:
+        """Pixels (B, 3, S, S) in [0, 1]. jitter: small shifts and changes of background colour; with mirror also flips."""
         side, device = self.rgba.shape[1], self.rgba.device
-        layers = torch.stack([self._layer(scene, rng, jitter) for scene in scenes])
+        layers = torch.stack([self._layer(scene, rng, jitter, mirror) for scene in scenes])
         noise = 8 if jitter else 0
         grounds = [[(c + rng.uniform(-noise, noise)) / 255 for c in words.COLOURS[scene.colour]] for scene in scenes]
         ground = torch.tensor(grounds, device=device).clamp(0, 1).view(-1, 3, 1, 1).expand(-1, -1, side, side)
         return (layers[:, :3] + (1 - layers[:, 3:]) * ground).clamp(0, 1)
 
-    def _layer(self, scene: Scene, rng: random.Random, jitter: bool) -> torch.Tensor:
+    def _layer(self, scene: Scene, rng: random.Random, jitter: bool, mirror: bool) -> torch.Tensor:
         """(4, S, S) premultiplied, in [0, 1]."""
-        first = self._drawing(scene.first, flip=jitter and rng.random() < 0.5)
+        first = self._drawing(scene.first, flip=jitter and mirror and rng.random() < 0.5)
         if scene.tint:
             first = _tinted(first, words.COLOURS[scene.tint])
         if scene.kind in ("beside", "above"):

@@ -74,10 +74,10 @@ def latents(work: Path, size: Size, painter: Painter) -> tuple[torch.Tensor, lis
         rng, scenes, made = random.Random(7), [], []
         while len(scenes) < size.latents:
             batch = [painter.draw_scene(rng, size.scenes) for _ in range(min(64, size.latents - len(scenes)))]
+            pixels = painter.render(batch, rng, mirror=False)  # learnt both ways round, a drawing comes out as half of each
             with torch.no_grad(), torch.autocast(device().type, dtype=torch.bfloat16, enabled=half_precision(device())):
-                made.append(
-                    (vae.encode(painter.render(batch, rng) * 2 - 1).latent_dist.mode().float() * vae.config.scaling_factor).half().cpu()
-                )
+                mode = vae.encode(pixels * 2 - 1).latent_dist.mode()
+            made.append((mode.float() * vae.config.scaling_factor).half().cpu())
             scenes += batch
         save_file({"latents": torch.cat(made).contiguous()}, values)
         scenes_file.write_text(json.dumps([asdict(s) for s in scenes]))

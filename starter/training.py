@@ -72,9 +72,7 @@ def train(
     where = next(iter(next(iter(modules.values())).parameters())).device
     half = half_precision(where)
     trained = {f"{name}.{key}": p for name, module in modules.items() for key, p in module.named_parameters() if p.requires_grad}
-    optimizer = torch.optim.AdamW(
-        trained.values(), lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay, fused=where.type == "cuda"
-    )
+    optimizer = torch.optim.AdamW(trained.values(), lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay, fused=True)
     averaged = {key: p.detach().clone().float() for key, p in trained.items()}
     begin = _resume(state, trained, averaged, optimizer)
     began = saved = time.monotonic()

@@ -18,6 +18,7 @@ from modules.folders import Folders
 from modules.library import Library
 from modules.library.describe import describe
 from modules.library.index import Index
+from modules.library.rows import ModelRow
 from modules.request import Checkpoint
 from tests.library.weight_files import EMBEDDING, LORA, VAE, write_gguf, write_safetensors
 
@@ -53,12 +54,17 @@ def wait(found: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def own(library: Library, kind: str = "") -> list[ModelRow]:
+    """Without those that come with the program."""
+    return [row for row in library.rows(kind) if not row.name.startswith("darkroom-starter")]
+
+
 def test_what_a_file_is_decides_its_list_not_where_it_lies(models: Path, made: Made):
     write_safetensors(models / "Stable-diffusion" / "lost.safetensors", LORA)
     write_safetensors(models / "loose.safetensors", EMBEDDING)
     write_safetensors(models / "Lora" / "sub" / "v.safetensors", VAE)
     library = made()
-    assert [(r.name, r.place, r.architecture) for r in library.rows("lora") if r.place] == [("lost", "Stable-diffusion", "sd1")]
+    assert [(r.name, r.place, r.architecture) for r in own(library, "lora") if r.place] == [("lost", "Stable-diffusion", "sd1")]
     assert [(r.name, r.place, dict(r.extra)) for r in library.rows("embedding")] == [("loose", "", {"vectors": 3, "width": 768})]
     assert [(r.title, r.precision, r.format) for r in library.rows("vae")] == [("sub/v.safetensors", "fp16", "safetensors")]
     shipped = Counter(row.kind for row in library.rows() if row.name.startswith("darkroom-starter"))
@@ -109,7 +115,7 @@ def test_a_gguf_file_is_read_like_any_other(models: Path, made: Made):
 def test_a_lora_is_found_by_every_name(models: Path, made: Made):
     write_safetensors(models / "Lora" / "style" / "Ink Wash.safetensors", LORA, {"ss_output_name": "ink_v2"})
     library = made()
-    [row] = library.rows("lora")
+    [row] = own(library, "lora")
     hashed = library.hashed(row)
     data = Path(row.path).read_bytes()
     content = hashlib.sha256(data[8 + int.from_bytes(data[:8], "little") :]).hexdigest()
@@ -125,7 +131,7 @@ def test_a_lora_is_found_by_every_name(models: Path, made: Made):
 def test_the_makers_digest_is_believed_and_the_file_not_read(models: Path, made: Made):
     told = "ab" * 32
     write_safetensors(models / "Lora" / "a.safetensors", LORA, {"sshs_model_hash": told})
-    [row] = made().rows("lora")
+    [row] = own(made(), "lora")
     assert row.short_hash == told[:12]
 
 
@@ -145,7 +151,7 @@ def test_a_file_that_changes_is_described_anew(models: Path, made: Made):
     write_safetensors(path, VAE)
     library.refresh()
     wait(lambda: library.unread() == 0)
-    assert [library.counts()[kind] for kind in ("lora", "vae")] == [0, 1]
+    assert [len(own(library, kind)) for kind in ("lora", "vae")] == [0, 1]
 
 
 def test_two_files_of_one_name_are_told_apart_by_their_folder(models: Path, made: Made):
@@ -153,7 +159,7 @@ def test_two_files_of_one_name_are_told_apart_by_their_folder(models: Path, made
         write_safetensors(models / "Lora" / folder / "same.safetensors", LORA)
     write_safetensors(models / "Lora" / "other.safetensors", LORA)
     library = made()
-    rows = library.rows("lora")
+    rows = own(library, "lora")
     assert sorted(library.prompt_names("lora", rows).values()) == ["one/same", "other", "two/same"]
     assert library.find("lora", "two/same").title == "two/same.safetensors"
 
@@ -194,7 +200,7 @@ def test_links_in_a_circle_end(models: Path, made: Made):
     (models / "elsewhere").mkdir()
     write_safetensors(models / "elsewhere" / "b.safetensors", LORA)
     (models / "Lora" / "linked").symlink_to(models / "elsewhere", target_is_directory=True)
-    assert [r.title for r in made().rows("lora")] == ["sub/a.safetensors", "linked/b.safetensors"]
+    assert [r.title for r in own(made(), "lora")] == ["sub/a.safetensors", "linked/b.safetensors"]
 
 
 def test_a_file_that_shares_a_folder_with_two_kinds_has_one_row(tmp_path: Path):
@@ -203,7 +209,7 @@ def test_a_file_that_shares_a_folder_with_two_kinds_has_one_row(tmp_path: Path):
     library.refresh()
     wait(lambda: library.unread() == 0)
     library.refresh()
-    assert [r.path for r in library.rows("lora")] == [str(path)]
+    assert [r.path for r in own(library, "lora")] == [str(path)]
     assert library.unread() == 0  # nothing is described again because another kind claims it
     library.close()
 
@@ -234,7 +240,7 @@ def test_names_that_are_no_text_and_half_characters_harm_nothing(models: Path, m
     with contextlib.suppress(OSError):  # some file systems refuse such names themselves
         (models / "Lora" / os.fsdecode(b"bad\xff.safetensors")).write_bytes(b"x")
     write_safetensors(models / "Lora" / "good.safetensors", LORA, {"ss_output_name": "half \ud83d"})
-    [row] = [row for row in made().rows() if not row.name.startswith("darkroom-starter")]
+    [row] = own(made())
     assert (row.name, row.alias) == ("good", "half ?")
 
 
@@ -245,7 +251,7 @@ def test_much_is_read_by_a_process_of_its_own(models: Path, tmp_path: Path, monk
     for n in range(20):
         write_safetensors(models / "Lora" / f"{n:02}.safetensors", LORA)
     library = Library(Folders.at(tmp_path))
-    wait(lambda: library.count("lora") == 20 and library.unread() == 0)
+    wait(lambda: len(own(library, "lora")) == 20 and library.unread() == 0)
     assert {row.architecture for row in library.rows("lora")} == {"sd1"}
     assert not [title for title in here if title.endswith(".safetensors")]
     library.close()

@@ -148,7 +148,7 @@ def test_the_same_key_is_the_same_job(app: App) -> None:
 def test_lists(client: TestClient, app: App) -> None:
     tiny(app.folders.models / "RealESRGAN" / "RealESRGAN_x4plus.safetensors", scale=4)
     rows = client.get("/sdapi/v1/upscalers").json()
-    assert [row["name"] for row in rows] == ["None", "Lanczos", "Nearest", "4x-Tiny", "RealESRGAN_x4plus"]
+    assert [row["name"] for row in rows] == ["None", "Lanczos", "Nearest", "4x-Tiny", "darkroom-starter-2x", "RealESRGAN_x4plus"]
     assert rows[1] == {"name": "Lanczos", "model_name": None, "model_path": None, "model_url": None, "scale": 4.0}
     assert rows[3]["model_path"].endswith("4x-Tiny.safetensors")
     assert [set(row) for row in client.get("/sdapi/v1/realesrgan-models").json()] == [{"name", "path", "scale"}]

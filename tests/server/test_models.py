@@ -103,12 +103,17 @@ def test_refreshing_finds_what_was_put_there(client: TestClient, models: Path, r
 
 
 def test_a_page_of_a_list(client: TestClient):
-    answer = client.get("/internal/models", params={"kind": "lora", "limit": 1}).json()
-    assert (answer["total"], answer["unread"], answer["counts"]["lora"], answer["counts"]["refused"]) == (2, 0, 2, 1)
-    [row] = answer["rows"]
+    answer = client.get("/internal/models", params={"kind": "lora", "limit": 1, "offset": 2}).json()
+    assert (answer["total"], answer["unread"], answer["counts"]["lora"], answer["counts"]["refused"]) == (
+        4,
+        0,
+        4,
+        1,
+    )  # two of the program's
+    [row] = answer["rows"]  # behind two of the program's own
     assert (row["name"], row["title"], row["precision"], row["insert"]) == ("glow", "xl/glow.safetensors", "fp16", "<lora:glow:1>")
     assert "XL" in row["family"]
-    assert [r["name"] for r in listed(client, kind="lora", offset=1)] == ["ink"]
+    assert [r["name"] for r in listed(client, kind="lora", offset=3)] == ["ink"]
     assert [r["name"] for r in listed(client, search="ink_v2")] == ["ink"]
     [refused] = listed(client, kind="refused")
     assert "Convert it on the Models tab" in refused["refusal"]

@@ -10,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from torchvision.transforms.functional import to_pil_image, to_tensor
 
 from modules.folders import PROGRAM
 from starter.make import PLACES
+from tests.starter.shapes import distance_db, shapes
 
 MODELS = PROGRAM / "models"
 LIMIT_BYTES = 70_000_000
@@ -23,7 +25,7 @@ PROMPTS = ("a strawberry, 3d", "a red heart", "a panda", "a car on a yellow back
 def weights() -> Iterator[Path]:
     for part in THERE:
         place = MODELS / PLACES[part]
-        yield from place.rglob("*.safetensors") if place.is_dir() else [place]
+        yield from place.rglob("*.safetensors") if place.is_dir() else [place] * (place.suffix == ".safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def pictures() -> list[Image.Image]:
 
 
 def test_what_is_there():
-    assert {"pipeline", "captioner", "scorer"} <= set(THERE)
+    assert set(THERE) == set(PLACES)
 
 
 def test_all_is_half_precision_and_small():
@@ -51,6 +53,18 @@ def test_all_is_half_precision_and_small():
         f for part in THERE for f in ([MODELS / PLACES[part]] if (MODELS / PLACES[part]).is_file() else (MODELS / PLACES[part]).rglob("*"))
     ]
     assert sum(f.stat().st_size for f in files if f.is_file()) <= LIMIT_BYTES
+
+
+def test_spandrel_loads_the_upscaler_and_it_is_clearer_than_lanczos():
+    from spandrel import ModelLoader
+
+    model = ModelLoader(device="cpu").load_from_file(MODELS / PLACES["starter-2x.safetensors"]).eval()
+    whole = shapes(128)
+    half = whole.resize((64, 64), Image.Resampling.BOX)
+    with torch.inference_mode():
+        ours = to_pil_image(model(to_tensor(half)[None])[0].clamp(0, 1))
+    found, plain = distance_db(ours, whole), distance_db(half.resize((128, 128), Image.Resampling.LANCZOS), whole)
+    assert found > plain + 1, (found, plain)
 
 
 def test_the_captioner_names_what_was_drawn(pictures: list[Image.Image]):

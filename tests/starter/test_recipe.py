@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from transformers import BlipForConditionalGeneration
 
-from starter import tokenizer, words
+from starter import captioner, loras, tokenizer, words
 from starter.drawings import Drawing
 from starter.make import chosen
 from starter.scenes import KINDS, Painter, Scene
@@ -125,6 +127,43 @@ def test_spandrel_loads_the_upscaler(tmp_path: Path) -> None:
     save_file(build_upscaler().state_dict(), tmp_path / "x.safetensors")
     loaded = ModelLoader(device="cpu").load_from_file(tmp_path / "x.safetensors")
     assert (loaded.scale, loaded.architecture.id) == (2, "Compact")
+
+
+def test_the_upscaler_begins_as_the_nearest_enlargement_with_the_colours_at_its_last_layer() -> None:
+    model = build_upscaler()
+    small = torch.rand(2, 3, 9, 7)
+    seen: list[torch.Tensor] = []
+    model.body[-1].register_forward_hook(lambda layer, given, made: seen.append(given[0]))
+    with torch.no_grad():
+        assert torch.equal(model(small), torch.nn.functional.interpolate(small, scale_factor=2, mode="nearest"))
+    assert torch.equal(seen[0][:, :3], small)
+
+
+def test_a_drawing_is_mirrored_only_where_that_is_asked(painter: Painter) -> None:
+    painter.rgba[0, :, : SIDE // 2] = 0  # the right half of the disc is left
+    scenes = [Scene("one", 0, -1, "blue")] * 12
+    ways = {
+        mirror: {bool(x[0, 16, SIDE // 2 + 6] > x[0, 16, SIDE // 2 - 7]) for x in painter.render(scenes, random.Random(1), mirror=mirror)}
+        for mirror in (True, False)
+    }
+    assert ways == {True: {True, False}, False: {True}}
+
+
+def test_the_captioner_learns_on_from_weights_that_lie_in_the_work_folder(painter: Painter, tmp_path: Path) -> None:
+    size = replace(SIZES["smoke"], captioner=Plan(steps=0, batch=2, learning_rate=1e-3))
+    first = captioner.make(tmp_path / "one", size, painter)
+    torch.manual_seed(5)
+    other = BlipForConditionalGeneration.from_pretrained(first, dtype=torch.float32)
+    torch.nn.init.normal_(other.vision_model.embeddings.patch_embedding.weight)
+    other.half().save_pretrained(tmp_path / "two" / "begin" / "captioner")
+    made = BlipForConditionalGeneration.from_pretrained(captioner.make(tmp_path / "two", size, painter), dtype=torch.float16)
+    assert all(torch.equal(a, b) for a, b in zip(made.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_a_blueprint_is_blue_paper_with_light_lines() -> None:
+    white, black = loras.blueprint(torch.ones(3, 2, 2)), loras.blueprint(torch.zeros(3, 2, 2))
+    assert (white[:, 0, 0] * 255).round().int().tolist() == list(loras.BLUE)
+    assert (black[:, 0, 0] * 255).round().int().tolist() == list(loras.PAPER)
 
 
 def test_everyday_names_are_enough_for_the_small_size_and_none_is_twice() -> None:

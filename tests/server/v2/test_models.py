@@ -62,12 +62,12 @@ def every(client: TestClient, **asked: Any) -> list[dict[str, Any]]:
 
 def test_pages_and_filters(client: TestClient) -> None:
     titles = [model["title"] for model in every(client, kind="lora", limit=2)]
-    assert titles[0] == "Glow.safetensors"
-    assert set(titles[1:]) == {"ink.safetensors", "sub/ink.safetensors"}
+    assert titles[:3] == ["darkroom-starter-aperture.safetensors", "darkroom-starter-blueprint.safetensors", "Glow.safetensors"]
+    assert set(titles[3:]) == {"ink.safetensors", "sub/ink.safetensors"}
     assert {model["kind"] for model in every(client)} >= {"lora", "embedding", "vae", "checkpoint"}
     assert [model["name"] for model in every(client, search="glow")] == ["Glow"]
     made_for_it = {model["name"] for model in every(client, family="sd15", kind="lora")}
-    assert made_for_it == {"Glow", "ink"}
+    assert made_for_it == {"Glow", "ink", "darkroom-starter-aperture", "darkroom-starter-blueprint"}
     assert every(client, family="sdxl", kind="lora") == []
     [refused] = every(client, kind="refused")
     assert (refused["name"], bool(refused["refusal"])) == ("old", True)
@@ -115,7 +115,7 @@ def test_a_preview_beside_a_model(client: TestClient, models: Path) -> None:
 
 def test_new_files_are_found(client: TestClient, models: Path) -> None:
     write_safetensors(models / "Lora" / "fresh.safetensors", LORA)
-    assert client.post(f"{MODELS}/refresh").json()["counts"]["lora"] == 4
+    assert client.post(f"{MODELS}/refresh").json()["counts"]["lora"] == 6  # two of the program's
     assert len(every(client, search="fresh")) == 1
 
 
