@@ -112,9 +112,11 @@ def test_a_job_that_takes_longer_is_asked_for_again_and_can_be_stopped(live: Ser
 
 
 def test_models(live: Serving) -> None:
-    found = call(live, "list_models", search="darkroom-starter").structured_content
+    found = call(live, "list_models", kind="checkpoint", search="darkroom-starter").structured_content
     assert (found["total"], found["models"][0]["name"]) == (1, "darkroom-starter")
-    assert call(live, "list_models", kind="lora").structured_content == {"models": [], "total": 0}
+    assert call(live, "list_models", kind="vae").structured_content == {"models": [], "total": 0}
+    loras = call(live, "list_models", kind="lora").structured_content
+    assert [model["insert"] for model in loras["models"]] == ["<lora:darkroom-starter-aperture:1>", "<lora:darkroom-starter-blueprint:1>"]
 
 
 @pytest.mark.parametrize(

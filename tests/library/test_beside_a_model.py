@@ -122,7 +122,7 @@ def test_a_removed_model_lies_in_the_bin_with_what_belongs_to_it_and_can_come_ba
     place = library.remove(row)
     assert not path.exists()
     assert {p.name for p in place.iterdir()} == {"a.v2.safetensors", "a.v2.preview.png", "a.v2.json", "where-from.json"}
-    assert [r.path for r in library.rows("lora")] == [str(other)]
+    assert [r.path for r in library.rows("lora") if not r.name.startswith("darkroom-starter")] == [str(other)]
     library.restore(place)
     assert library.find("lora", "a.v2").path == str(path)
     assert notes_of(row)["notes"] == "mine"

@@ -238,7 +238,8 @@ def test_sd_backend_client_finds_out_what_there_is(backend: A1111Webservice, app
     assert "karras" in [one.name for one in backend.list_schedulers()]
     assert [one.name for one in backend.list_upscalers()][:2] == ["Lanczos", "Nearest"]
     assert EDGES in [one.full_model_name.partition(" [")[0] for one in backend.list_controlnet_models()]
-    assert (backend.list_vaes(), backend.list_loras(), backend.list_hypernetworks()) == ([], [], [])
+    assert (backend.list_vaes(), backend.list_hypernetworks()) == ([], [])
+    assert [one.name for one in backend.list_loras()] == ["darkroom-starter-aperture", "darkroom-starter-blueprint"]
     assert [style.name for style in backend.get_styles()] == ["Sunny"]
     labels = [(p.display_name, p.default_value, p.max_val) for p in backend.get_soft_inpainting_parameters()]
     assert labels[0] == ("Schedule bias", 1.0, 8.0)
