@@ -161,32 +161,38 @@ def control(pack: Pack) -> str:
 
 
 def examples(pack: Pack) -> str:
-    """The two example LoRAs, each with and without: the thing found (features of the scorer), the style's two colours obeyed."""
-    labels = OBJECTS[: pack.some(20, 4)]
-    grounds = list(words.COLOURS)[: pack.some(11, 3)]
-    asked = {
-        loras.EXAMPLES[0]: [f"{words.with_article(name.lower())}, blueprint" for name in labels],
-        loras.EXAMPLES[1]: [f"an aperture on {words.with_article(colour)} background" for colour in grounds],
-    }
-    drawings = pack.painter.render([Scene("one", i, -1, "white") for i in range(len(pack.painter.rows))], random.Random(0))
-    gallery = pack.features(torch.cat([drawings, stacked([loras.aperture(words.COLOURS[c], pack.side) for c in grounds])]))
+    """The two example LoRAs, each with and without: is the ground a blueprint's blue, is there light with steel around it?"""
+    labels, grounds = OBJECTS[: pack.some(20, 4)], list(words.COLOURS)[: pack.some(11, 3)]
+    prompts = (
+        [f"{words.with_article(name.lower())}, blueprint" for name in labels],
+        [f"an aperture on {words.with_article(colour)} background" for colour in grounds],
+    )
+    middle, step = pack.side // 2, pack.side // 4
 
-    def blueprints(x: torch.Tensor) -> int:  # mostly blue, and all colours near the line from its blue to its white
-        blue, light = (torch.tensor(c).view(3, 1, 1) / 255 for c in (loras.BLUE, loras.PAPER))
-        along = (((x - blue) * (light - blue)).sum(1, keepdim=True) / ((light - blue) ** 2).sum()).clamp(0, 1)
-        off = (x - blue - (light - blue) * along).norm(dim=1).mean((1, 2))
-        return int(((off < 0.1) & (along.mean((1, 2, 3)) < 0.6)).sum())
+    def colour(x: torch.Tensor, top: int, left: int) -> torch.Tensor:
+        """(B, 3), the middle one of a sixteenth of the picture."""
+        return x[..., top : top + pack.side // 16, left : left + pack.side // 16].flatten(2).median(2).values
 
-    def apertures(x: torch.Tensor) -> int:
-        return int(((pack.features(x) @ gallery.T).argmax(1) >= len(drawings)).sum())
+    def near(x: torch.Tensor, top: int, left: int, wanted: tuple[int, int, int]) -> torch.Tensor:
+        return (colour(x, top, left) - torch.tensor(wanted) / 255).norm(dim=1) < 0.35
+
+    def grey(x: torch.Tensor, top: int, left: int) -> torch.Tensor:
+        found = colour(x, top, left)
+        return (found.amax(1) - found.amin(1) < 0.25) & (found.mean(1) < 0.7)
+
+    def blueprint(x: torch.Tensor) -> torch.Tensor:
+        return near(x, 0, 0, loras.BLUE) & near(x, 0, pack.side - pack.side // 16, loras.BLUE)
+
+    def aperture(x: torch.Tensor) -> torch.Tensor:
+        around = [grey(x, middle + y * step, middle + x_ * step) for x_, y in ((-1, 0), (1, 0), (0, -1), (0, 1))]
+        return torch.stack([near(x, middle, middle, loras.LIGHT), *around]).all(0)
 
     said = []
-    for (example, prompts), (name, count) in zip(asked.items(), (("style", blueprints), ("thing", apertures)), strict=True):
-        without = count(stacked(pack.draw(prompts)))
+    for example, asked, name, holds in zip(loras.EXAMPLES, prompts, ("style", "thing"), (blueprint, aperture), strict=True):
+        without = int(holds(stacked(pack.draw(asked))).sum())
         pack.pipeline.load_lora_weights(pack.place(f"loras/{example.name}.safetensors"))
-        with_it = count(stacked(pack.draw(prompts)))
+        said.append(f"{name} {share(int(holds(stacked(pack.draw(asked))).sum()), len(asked))} with, {without} without")
         pack.pipeline.unload_lora_weights()
-        said.append(f"{name} {share(with_it, len(prompts))} with, {without} without")
     return "; ".join(said)
 
 

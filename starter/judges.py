@@ -104,17 +104,18 @@ class Pack:
         test = torch.tensor([held_out(s) for s in scenes])
         taught, answers = x[~test], y[~test]
         judge = style_classifier()
-        rounds, rng = self.some(8, 1), random.Random(4)
-        optimizer = torch.optim.AdamW(judge.parameters(), lr=2e-3, weight_decay=0.02)
-        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, rounds * -(-len(taught) // 48))
+        rounds, rng = self.some(12, 1), random.Random(4)
+        parts = -(-len(taught) // 32)
+        optimizer = torch.optim.AdamW(judge.parameters(), lr=4e-3, weight_decay=0.02)
+        rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=rounds * parts)
         for _ in range(rounds):
-            for part in torch.randperm(len(taught)).split(48):
+            for part in torch.randperm(len(taught)).split(32):
                 pixels_ = taught[part].flip(3) if rng.random() < 0.5 else taught[part]
                 pixels_ = pixels_ + torch.randn_like(pixels_) * rng.random() * 0.05
                 functional.cross_entropy(judge(pixels_), answers[part]).backward()
                 optimizer.step()
                 optimizer.zero_grad()
-                falling.step()
+                rate.step()
         judge.eval()
         with torch.no_grad():
             right = float((judge(x[test]).argmax(1) == y[test]).float().mean())
@@ -146,8 +147,8 @@ class Pack:
 
 def style_classifier() -> torch.nn.Module:
     """Random weights; (B, 3, H, W) in [0, 1] to (B, number of styles)."""
-    widths = (3, 24, 48, 96, 96)
-    layers: list[torch.nn.Module] = []
+    widths = (3, 32, 64, 128, 128)
+    layers: list[torch.nn.Module] = [torch.nn.AvgPool2d(2)]
     for before, after in pairwise(widths):
         layers += [torch.nn.Conv2d(before, after, 3, stride=2, padding=1), torch.nn.BatchNorm2d(after), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(widths[-1], len(words.STYLES)))
