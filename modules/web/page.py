@@ -98,7 +98,8 @@ def build_page(app: App, api: FastAPI | None = None) -> Starlette:
         mcp_server=False, pwa=False, enable_monitoring=False, max_file_size="64mb", favicon_path=str(ASSETS / "favicon.svg"),
         blocked_paths=[str(app.folders.config_file), str(app.folders.users_file), str(app.folders.logs)],
     )  # fmt: skip
-    blocks._queue.sleep_when_free = blocks._queue.progress_update_sleep_when_free = QUEUE_LOOK_S
+    queue = blocks._queue  # pyright: ignore[reportPrivateUsage]
+    queue.sleep_when_free = queue.progress_update_sleep_when_free = QUEUE_LOOK_S
     guests.started(api)
     return outer
 
