@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from PIL import Image
 from torchvision.transforms.functional import to_tensor
 
-from modules.folders import Folders
-from modules.library import Library
-from modules.processing.runner import PictureRunner
 from starter.controlnet import edge_f1, edges
 from tests.model.conftest import Studio
 
 PROMPTS = ("a red apple, 3d", "a red heart, 3d", "a panda, 3d", "a car, 3d")
 SIDE, SMALL = 128, 80
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    folders = Folders.at(tmp_path_factory.mktemp("edges"))
-    library = Library(folders)
-    yield Studio(folders, PictureRunner(folders, {}, 0), library)
-    library.close()
 
 
 def drawn(studio: Studio, prompt: str, **request: object) -> Image.Image:

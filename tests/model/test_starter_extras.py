@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from modules.folders import PROGRAM, Folders
+from modules.folders import PROGRAM
 from modules.inputs import Inputs
-from modules.library import Library
 from modules.processing.extras_plan import resolve_extras
-from modules.processing.runner import PictureRunner
 from modules.request import Result
 from modules.request.extras import ExtrasRequest
 from modules.settings import Settings
@@ -23,14 +19,6 @@ from tests.starter.shapes import distance_db, shapes
 
 SIDE = 128
 STARTER = PROGRAM / "models" / "Stable-diffusion" / "darkroom-starter"
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    folders = Folders.at(tmp_path_factory.mktemp("extras"))
-    library = Library(folders)
-    yield Studio(folders, PictureRunner(folders, {}, 0), library)
-    library.close()
 
 
 def drawn(studio: Studio, prompt: str, model: str = "darkroom-starter") -> np.ndarray:
